@@ -1,0 +1,141 @@
+/* sched/sched.h: the scheduler's mind, without its body. SPDX-License-Identifier: Apache-2.0
+ *
+ * Events go in (a query came, a worker joined, an attempt ended, time passed), actions come out
+ * (start this attempt on that worker, stop it, this query is over). No socket, no clock, no
+ * thread: `now` is milliseconds of a clock that never jumps. The same events give the same
+ * actions, so a cluster of 1,000 workers is a test that runs in milliseconds.
+ *
+ * A query has stages, a stage has tasks, a task has attempts. Each has a state; each state is
+ * changed by one function over one table (sched/states.h). An attempt that is no longer the
+ * current one of its task changes nothing.
+ *
+ * Lost infrastructure (executor, worker, connection) is retried under `max_losses`, elsewhere if
+ * there is an elsewhere; an error of the query itself is repeated only as often as the client
+ * asked (`n_retries`). A task that writes the user's own destination is started again only when
+ * its former worker surely has stopped: it said so, or its lease is over. */
+#ifndef FLOE_SCHED_SCHED_H
+#define FLOE_SCHED_SCHED_H
+
+#include "base/err.h"
+#include "base/id.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct sched sched;
+
+typedef struct sched_config {
+  uint32_t min_workers; /* no task starts before so many workers have joined (once) */
+  uint32_t
+      max_losses;    /* attempts of one task that may be lost before its query fails; 1 retry = 2 */
+  int64_t lease_ms;  /* a worker silent for so long is lost, and has stopped by itself */
+  size_t max_queued; /* queries not yet ended; more are refused with RC_EXHAUSTED */
+  size_t max_finished;                  /* ended queries remembered; the oldest goes first */
+  attempt_id (*new_attempt)(void *arg); /* how ids are made: random, or counted in tests */
+  void *arg;
+} sched_config;
+
+typedef struct sched_runtime {
+  char polars_version[24];
+  uint32_t index_bits;
+  char python_version[16]; /* "3.11.2" */
+  uint8_t plan_header[79];
+  char fingerprint[68];
+} sched_runtime;
+
+typedef struct sched_worker_spec {
+  const char *instance_id, *incarnation; /* copied */
+  uint32_t slots;
+  const sched_runtime *runtimes; /* copied */
+  size_t n_runtimes;
+} sched_worker_spec;
+
+typedef struct sched_query_spec {
+  query_id id;
+  int32_t priority; /* higher first; equal: first come */
+  uint32_t n_retries;
+  const char *polars_version;     /* what the client said; for texts; copied */
+  const uint8_t *plan_header;     /* 79 bytes: the runtime must have the same; copied */
+  int python_minor, python_micro; /* -1: any */
+  bool writes_destination;        /* the plan's own sink writes: fence before a retry */
+} sched_query_spec;
+
+typedef enum sched_outcome { /* how an attempt ended */
+                             SCHED_DONE,
+                             SCHED_QUERY_ERROR, /* the query's own fault */
+                             SCHED_LOST,        /* executor or worker side lost; the worker itself
+                                                   answered, so it has stopped */
+                             SCHED_UNREACHABLE, /* the worker did not answer: it may still run */
+                             SCHED_STOPPED      /* by our own STOP */
+} sched_outcome;
+
+/* name, is it an end? In the order of the official QueryStatus 1..5. */
+#define SCHED_QUERY_STATES(X)                                                                      \
+  X(QUEUED, false) X(RUNNING, false) X(SUCCEEDED, true) X(FAILED, true) X(CANCELED, true)
+typedef enum sched_query_state {
+#define X(name, end) SCHED_QUERY_##name,
+  SCHED_QUERY_STATES(X)
+#undef X
+} sched_query_state;
+
+typedef enum sched_action_kind {
+  SCHED_START,
+  SCHED_STOP,
+  SCHED_QUERY_ENDED,
+  SCHED_QUERY_FORGOTTEN
+} sched_action_kind;
+
+typedef struct sched_action {
+  sched_action_kind kind;
+  query_id query;
+  attempt_id attempt;           /* START, STOP */
+  uint32_t stage, task, number; /* START: number counts the attempts of this task from 1 */
+  char worker[128];             /* START, STOP: instance_id */
+  sched_query_state state;      /* QUERY_ENDED */
+  bool lost_too_often;          /* QUERY_ENDED, FAILED: not the query's own error */
+} sched_action;
+
+typedef struct sched_query_info {
+  sched_query_state state;
+  uint32_t total_stages, finished_stages, failed_stages;
+  int64_t submitted_ms, started_ms, ended_ms; /* 0: not yet */
+  uint32_t attempts;
+} sched_query_info;
+
+typedef struct sched_worker_info {
+  char instance_id[128];
+  uint32_t slots, busy;
+  int64_t last_seen_ms;
+  const sched_runtime *runtimes; /* valid until the next event */
+  size_t n_runtimes;
+} sched_worker_info;
+
+sched *sched_new(const sched_config *config);
+void sched_free(sched *s);
+
+/* RC_INVALID: workers are there and none has the runtime, the text names those that exist and how
+ * to add one. With no worker at all the query waits. RC_EXHAUSTED: too many queries wait. */
+MUST_CHECK rc sched_submit(sched *s, const sched_query_spec *spec, int64_t now, err *e);
+/* RC_NOT_FOUND: never heard of, or forgotten. Cancelling an ended query is RC_OK and no event. */
+MUST_CHECK rc sched_cancel(sched *s, query_id id, int64_t now, err *e);
+/* A known instance_id with another incarnation is a restart: what ran there is lost. */
+void sched_worker_join(sched *s, const sched_worker_spec *spec, int64_t now);
+bool sched_worker_heartbeat(sched *s, const char *instance_id, const char *incarnation,
+                            int64_t now);
+void sched_worker_leave(sched *s, const char *instance_id, const char *incarnation, int64_t now);
+void sched_attempt_ended(sched *s, attempt_id attempt, sched_outcome outcome, int64_t now);
+/* Lost workers, ended leases. Call it at least as often as sched_next_tick says. */
+void sched_tick(sched *s, int64_t now);
+int64_t sched_next_tick(const sched *s); /* when the next one is due; INT64_MAX: nothing waits */
+/* Call after each event until it returns false. */
+bool sched_next_action(sched *s, sched_action *out);
+
+bool sched_query_info_get(const sched *s, query_id id, sched_query_info *out);
+/* *at starts at 0 and is opaque; no event in between. */
+bool sched_workers_each(const sched *s, size_t *at, sched_worker_info *out);
+size_t sched_worker_count(const sched *s);
+/* Test and debug builds: check every invariant; returns NULL or what is wrong. */
+const char *sched_validate(const sched *s);
+
+#endif
