@@ -1,0 +1,191 @@
+/* plan/envelope.c: see envelope.h. SPDX-License-Identifier: Apache-2.0
+ *
+ * The plan behind its header is a map {root: {idx}, dataframes: […], dsl_plans: [{value}, …]}; the
+ * root node is dsl_plans[root.idx].value, and a sink is {"Sink": {input, payload: {KIND: …}}}. */
+#include "plan/envelope.h"
+
+#include "plan/msgpack.h"
+
+#include <string.h>
+
+static const char TAG[] = "DSL_VERSION";
+enum { TAG_BYTES = sizeof TAG - 1, VERSION_BYTES = 4 };
+
+static bool is_hex(uint8_t c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+static rc check_header(const uint8_t *plan, size_t len, err *e) {
+  size_t tag = len < TAG_BYTES ? len : TAG_BYTES;
+  if (len == 0 || memcmp(plan, TAG, tag) != 0)
+    return ERR(e, RC_INVALID,
+               "expected a plan that starts with \"%s\", found %zu bytes that do not; send what "
+               "LazyFrame.serialize() of Polars returns",
+               TAG, len);
+  if (len < PLAN_HEADER_BYTES)
+    return ERR(e, RC_INVALID, "the plan is cut off: its header has %d bytes, found %zu",
+               PLAN_HEADER_BYTES, len);
+  for (size_t i = TAG_BYTES + VERSION_BYTES; i < PLAN_HEADER_BYTES; i++)
+    if (!is_hex(plan[i]))
+      return ERR(e, RC_INVALID,
+                 "the plan's header is damaged: expected a schema hash of 64 hex digits, byte %zu "
+                 "is 0x%02x",
+                 i, plan[i]);
+  return RC_OK;
+}
+
+/* A Python function is bytes: a flag (1: pickled by value, with cloudpickle), Python's minor and
+ * micro version, the pickle (0x80, protocol). Before it, in expressions, stand "PLPYFN" and one
+ * MessagePack value. Pickles by value only load in the Python that made them; a flag of 0 is a
+ * name to import, which any Python can. */
+static void note_function(plan_envelope *out, const uint8_t *bytes, size_t len) {
+  static const char magic[] = "PLPYFN";
+  size_t magic_len = sizeof magic - 1;
+  if (len > magic_len && memcmp(bytes, magic, magic_len) == 0) {
+    msgpack m = {bytes, bytes + magic_len, bytes + len};
+    if (msgpack_walk(&m, NULL, NULL, NULL) != RC_OK) return;
+    bytes = m.at;
+    len = (size_t)(m.end - m.at);
+  }
+  if (len < 5 || bytes[0] != 1 || bytes[3] != 0x80 || bytes[4] < 2 || bytes[4] > 9) return;
+  out->python_minor = bytes[1];
+  out->python_micro = bytes[2];
+}
+
+/* The same for bytes that are written as an array of integers. */
+static void note_function_in_array(plan_envelope *out, msgpack items, uint64_t n) {
+  uint8_t first[5];
+  if (n < sizeof first) return;
+  for (size_t i = 0; i < sizeof first; i++) {
+    msgpack_token t;
+    if (msgpack_next(&items, &t, NULL) != RC_OK || t.kind != MSGPACK_UINT || t.n > 255) return;
+    first[i] = (uint8_t)t.n;
+  }
+  note_function(out, first, sizeof first);
+}
+
+typedef struct function_search {
+  plan_envelope *out;
+  bool after_binary; /* the last token was "Binary": what follows is a user's literal */
+} function_search;
+
+static void find_functions(void *arg, const msgpack_token *t, msgpack after) {
+  function_search *search = arg;
+  bool literal = search->after_binary;
+  search->after_binary = msgpack_is(t, "Binary");
+  if (literal || search->out->python_minor >= 0) return;
+  if (t->kind == MSGPACK_BIN) note_function(search->out, t->data, t->n);
+  if (t->kind == MSGPACK_ARRAY) note_function_in_array(search->out, after, t->n);
+}
+
+/* The two of the plan's entries that lead to its root node. */
+typedef struct plan_body {
+  msgpack root, dsl_plans; /* at the value; start NULL: there is none */
+} plan_body;
+
+static rc walk_entries(msgpack *m, plan_body *body, plan_envelope *out, err *e) {
+  msgpack_token map, key;
+  function_search search = {out, false};
+  TRY(msgpack_next(m, &map, e));
+  if (map.kind != MSGPACK_MAP)
+    return ERR(e, RC_INVALID, "damaged: expected a MessagePack map at byte %d, found 0x%02x",
+               PLAN_HEADER_BYTES, m->start[PLAN_HEADER_BYTES]);
+  for (uint64_t i = 0; i < map.n; i++) {
+    msgpack peek = *m;
+    TRY(msgpack_next(&peek, &key, e));
+    TRY(msgpack_walk(m, NULL, NULL, e));
+    if (msgpack_is(&key, "root")) body->root = *m;
+    if (msgpack_is(&key, "dsl_plans")) body->dsl_plans = *m;
+    TRY(msgpack_walk(m, find_functions, &search, e));
+  }
+  if (m->at != m->end)
+    return ERR(e, RC_INVALID, "damaged: it ends at byte %zu, and %zu bytes follow",
+               (size_t)(m->at - m->start), (size_t)(m->end - m->at));
+  return RC_OK;
+}
+
+/* dsl_plans[root.idx].value */
+static bool find_root_node(plan_body body, msgpack *node) {
+  msgpack_token idx;
+  if (!body.root.start || !body.dsl_plans.start) return false;
+  if (!msgpack_enter(&body.root, "idx") || msgpack_next(&body.root, &idx, NULL) != RC_OK)
+    return false;
+  *node = body.dsl_plans;
+  return idx.kind == MSGPACK_UINT && msgpack_index(node, idx.n) && msgpack_enter(node, "value");
+}
+
+static plan_text text_of(const msgpack_token *t) {
+  return (plan_text){(const char *)t->data, t->n};
+}
+
+/* "Parquet" of {"file_format": {"Parquet": {…}}}, or of {"file_format": "Parquet"}. */
+static plan_text read_format(msgpack payload) {
+  msgpack_token t;
+  if (!msgpack_enter(&payload, "file_format")) return (plan_text){0};
+  if (msgpack_next(&payload, &t, NULL) != RC_OK) return (plan_text){0};
+  if (t.kind == MSGPACK_MAP && t.n == 1 && msgpack_next(&payload, &t, NULL) != RC_OK)
+    return (plan_text){0};
+  return t.kind == MSGPACK_STR ? text_of(&t) : (plan_text){0};
+}
+
+/* The string of {KEY: {"inner": string}}; *offset and *len: where it stands, with its head. */
+static bool read_path(msgpack payload, const char *key, msgpack_token *out, uint64_t *offset,
+                      uint32_t *len) {
+  if (!msgpack_enter(&payload, key) || !msgpack_enter(&payload, "inner")) return false;
+  const uint8_t *head = payload.at;
+  if (msgpack_next(&payload, out, NULL) != RC_OK || out->kind != MSGPACK_STR) return false;
+  *offset = (uint64_t)(head - payload.start);
+  *len = (uint32_t)(payload.at - head);
+  return true;
+}
+
+static void read_file_sink(msgpack payload, plan_envelope *out) {
+  msgpack_token path;
+  uint64_t offset;
+  uint32_t len;
+  if (!read_path(payload, "target", &path, &offset, &len)) return;
+  out->format = read_format(payload);
+  out->sink = msgpack_is(&path, "<in-memory>") ? PLAN_SINK_ANONYMOUS
+              : msgpack_is(&path, "<flight>")  ? PLAN_SINK_FLIGHT
+                                               : PLAN_SINK_FILE;
+  if (out->sink == PLAN_SINK_FILE) {
+    out->target = text_of(&path);
+  } else {
+    out->placeholder_offset = offset;
+    out->placeholder_len = len;
+  }
+}
+
+static void read_partitioned_sink(msgpack payload, plan_envelope *out) {
+  msgpack_token path;
+  uint64_t offset;
+  uint32_t len;
+  out->sink = PLAN_SINK_PARTITIONED;
+  out->format = read_format(payload);
+  if (read_path(payload, "base_path", &path, &offset, &len)) out->target = text_of(&path);
+}
+
+static void read_sink(msgpack node, plan_envelope *out) {
+  msgpack payload = node, file, partitioned;
+  if (msgpack_enter(&node, "SinkMultiple")) {
+    out->sink = PLAN_SINK_MULTIPLE;
+    return;
+  }
+  if (!msgpack_enter(&payload, "Sink") || !msgpack_enter(&payload, "payload")) return;
+  file = partitioned = payload;
+  if (msgpack_enter(&file, "File")) read_file_sink(file, out);
+  if (msgpack_enter(&partitioned, "Partitioned")) read_partitioned_sink(partitioned, out);
+  if (msgpack_enter(&payload, "Callback")) out->sink = PLAN_SINK_CALLBACK;
+}
+
+rc plan_envelope_read(const uint8_t *plan, size_t len, plan_envelope *out, err *e) {
+  TRY(check_header(plan, len, e));
+  plan_envelope found = {.header = plan, .python_minor = -1, .python_micro = -1};
+  msgpack m = {plan, plan + PLAN_HEADER_BYTES, plan + len}, root_node;
+  plan_body body = {0};
+  rc r = walk_entries(&m, &body, &found, e);
+  if (r != RC_OK) return err_prefix(e, r, "the plan is ");
+  if (find_root_node(body, &root_node)) read_sink(root_node, &found);
+  *out = found;
+  return RC_OK;
+}

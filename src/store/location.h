@@ -1,0 +1,54 @@
+/* store/location.h: where results go, and how clients reach them. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * A location is a directory or an S3 bucket; the configuration says which, everybody else uses
+ * these verbs. A query's result is <location>/<query id>/part-00000.parquet. Objects are reached by
+ * presigned URLs, so that neither workers nor clients hold credentials. Immutable: any thread. */
+#ifndef FLOE_STORE_LOCATION_H
+#define FLOE_STORE_LOCATION_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "conf/conf.h"
+#include "store/http.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LOCATION_FIRST_PART "part-00000.parquet"
+
+typedef struct location location;
+
+/* Copies what it needs. SHARED is a directory that all machines see. Options have the names that
+ * scan_parquet's storage_options accept (aws_region, endpoint_url …, any case); what they leave
+ * out comes from the environment (AWS_REGION, AWS_ACCESS_KEY_ID …). RC_INVALID: something is
+ * missing or wrong; RC_UNIMPLEMENTED: GCS and ABS. Texts do not say which setting: the caller does.
+ */
+MUST_CHECK rc location_new(const conf_location *c, location **out, err *e);
+void location_free(location *l); /* NULL is fine */
+
+bool location_is_local(const location *l);
+
+/* Where one query's only part is written: exactly one of the two is set. */
+typedef struct location_target {
+  char *directory;  /* owned; on the worker, or shared; not made yet */
+  char *upload_url; /* owned; a presigned PUT, a secret: never in a log */
+} location_target;
+
+MUST_CHECK rc location_result_target(const location *l, query_id q, int64_t wall_us,
+                                     location_target *out, err *e);
+void location_target_deinit(location_target *t);
+
+/* What a client opens: a path, or a presigned GET on the external endpoint. `file` is a name
+ * without slashes, as LOCATION_FIRST_PART. Appends to `out`. */
+MUST_CHECK rc location_result_url(const location *l, query_id q, const char *file, int64_t wall_us,
+                                  buf *out, err *e);
+
+/* Removes the result. Blocking, for a thread pool; what is gone already is RC_OK. RC_DENIED:
+ * allow_deletes is off. `h` may be NULL for a local location. */
+MUST_CHECK rc location_result_delete(const location *l, query_id q, int64_t wall_us, store_http *h,
+                                     err *e);
+
+#endif
