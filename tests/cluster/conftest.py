@@ -1,0 +1,177 @@
+"""tests/cluster/conftest.py: fixtures around real clusters. SPDX-License-Identifier: Apache-2.0
+
+A cluster is shared by the tests of one pytest process unless a test breaks it (`throwaway`).
+Results are deleted after the test that made them, so that at the end nothing may be left.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("POLARS_TIMEOUT_MS", "120000")  # a query that hangs is an error, not a hang
+
+import polars as pl
+import polars_cloud as pc
+import pytest
+from cluster import SLOWNESS, Cluster, ServiceCluster, UpCluster, open_folder, temporary_folder
+from frames import Data
+
+TEST_SECONDS = 120
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Cluster):
+                value.keep_logs = True
+                report.sections.append((f"logs of {value.name}", "\n".join(value.logs())))
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _limit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The client looks at signals while it waits, so an alarm ends every hang."""
+    marker = request.node.get_closest_marker("seconds")
+    limit = (marker.args[0] if marker else TEST_SECONDS) * SLOWNESS
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"the test took longer than {limit} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Polars' advice about slow UDFs and the like
+        yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def _until_stopped(cluster: Cluster) -> Iterator[Any]:
+    yield cluster
+    wrong = cluster.stop()
+    if wrong:
+        pytest.fail(f"{cluster.name}, logs {cluster.logs()}:\n" + "\n".join(wrong), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[UpCluster]:
+    """`floe up`, two workers with one thread each, results in a local folder."""
+    yield from _until_stopped(UpCluster("local"))
+
+
+@pytest.fixture(scope="session")
+def storage_cluster() -> Iterator[UpCluster]:
+    """`floe up` with results in SeaweedFS."""
+    yield from _until_stopped(UpCluster("storage", storage=True))
+
+
+@pytest.fixture
+def throwaway() -> Iterator[Callable[..., UpCluster]]:
+    """Starts an UpCluster for one test."""
+    started: list[UpCluster] = []
+
+    def start(**options: Any) -> UpCluster:
+        started.append(UpCluster("throwaway", **options))
+        return started[-1]
+
+    yield start
+    _stop_all(started)
+
+
+@pytest.fixture
+def services() -> Iterator[Callable[..., ServiceCluster]]:
+    """Starts a ServiceCluster for one test."""
+    started: list[ServiceCluster] = []
+
+    def start(**options: Any) -> ServiceCluster:
+        started.append(ServiceCluster("services", **options))
+        return started[-1]
+
+    yield start
+    _stop_all(started)
+
+
+def _stop_all(started: list[Any]) -> None:
+    wrong = [w for cluster in started for w in cluster.stop()]
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def data() -> Iterator[Data]:
+    folder = temporary_folder("data")
+    yield Data.write(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where executors, under whatever user, may write."""
+    path = open_folder(temporary_folder("folder"), 0o777)
+    yield path
+    shutil.rmtree(path)
+
+
+class Remote:
+    """Runs queries; deletes their results when the test is over."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.context = cluster.context()
+        self._results: list[pc.QueryResult] = []
+        self._submitted: list[Any] = []
+
+    def prepare(self, query: pl.LazyFrame, mode: str = "distributed", **options: Any) -> Any:
+        remote = query.remote(self.context, **options)
+        return remote.single_node() if mode == "single_node" else remote
+
+    def execute(self, query: pl.LazyFrame, mode: str = "distributed", **options: Any) -> pc.QueryResult:
+        result = self.prepare(query, mode, **options).execute()
+        self._results.append(result)
+        return result
+
+    def collect(self, query: pl.LazyFrame, mode: str = "distributed", **options: Any) -> pl.DataFrame:
+        return self.execute(query, mode, **options).lazy().collect()
+
+    def submit(self, query: pl.LazyFrame, **options: Any) -> Any:
+        """A query in flight; cancelled and deleted after the test, whatever became of it."""
+        query_in_flight = self.prepare(query, **options).execute(blocking=False)
+        self._submitted.append(query_in_flight)
+        return query_in_flight
+
+    def clean(self) -> None:
+        for submitted in self._submitted:
+            submitted.cancel()
+            submitted.delete_result()
+        for result in self._results:
+            if not result._deleted:
+                result.delete()
+
+
+@pytest.fixture
+def remote(cluster: UpCluster) -> Iterator[Remote]:
+    runner = Remote(cluster)
+    yield runner
+    runner.clean()
+
+
+@pytest.fixture
+def remote_to() -> Iterator[Callable[[Cluster], Remote]]:
+    """A Remote for a cluster that the test started itself."""
+    runners: list[Remote] = []
+
+    def make(cluster: Cluster) -> Remote:
+        runners.append(Remote(cluster))
+        return runners[-1]
+
+    yield make
+    for runner in runners:
+        runner.clean()
