@@ -11,7 +11,6 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "conf/conf.h"
-#include "store/http.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,10 +30,11 @@ void location_free(location *l); /* NULL is fine */
 
 bool location_is_local(const location *l);
 
-/* Where one query's only part is written: exactly one of the two is set. */
+/* Where a query's only part is written: into a directory, or to a URL. Strings are owned. */
 typedef struct location_target {
-  char *directory;  /* owned; on the worker, or shared; not made yet */
-  char *upload_url; /* owned; a presigned PUT, a secret: never in a log */
+  char *directory; /* local: the query's own; nobody has made it yet */
+  char *put_url;   /* S3: a presigned PUT, valid for 7 days; a secret: never in a log */
+  char *location;  /* S3: "s3://bucket/…/part-00000.parquet", for people */
 } location_target;
 
 MUST_CHECK rc location_result_target(const location *l, query_id q, int64_t wall_us,
@@ -47,8 +47,7 @@ MUST_CHECK rc location_result_url(const location *l, query_id q, const char *fil
                                   buf *out, err *e);
 
 /* Removes the result. Blocking, for a thread pool; what is gone already is RC_OK. RC_DENIED:
- * allow_deletes is off. `h` may be NULL for a local location. */
-MUST_CHECK rc location_result_delete(const location *l, query_id q, int64_t wall_us, store_http *h,
-                                     err *e);
+ * allow_deletes is off. */
+MUST_CHECK rc location_result_delete(const location *l, query_id q, int64_t wall_us, err *e);
 
 #endif
