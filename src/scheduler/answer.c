@@ -1,0 +1,112 @@
+/* scheduler/answer.c: a finished query in the client's words. SPDX-License-Identifier: Apache-2.0
+ *
+ * The official client panics when query_result, compute_info or a valid status is missing: all
+ * three are always set. */
+#include "base/arena.h"
+#include "scheduler/internal.h"
+
+#include <client.pb-c.h>
+#include <strings.h>
+
+static Client__FileType file_type_of(const query *q) {
+  static const struct {
+    const char *format;
+    Client__FileType type;
+  } TYPES[] = {{"Parquet", CLIENT__FILE_TYPE__FT_PARQUET},
+               {"Ipc", CLIENT__FILE_TYPE__FT_IPC},
+               {"Csv", CLIENT__FILE_TYPE__FT_CSV},
+               {"NDJson", CLIENT__FILE_TYPE__FT_NDJSON}};
+  if (query_is_anonymous(q)) return CLIENT__FILE_TYPE__FT_PARQUET;
+  for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+    if (!strcasecmp(q->format, TYPES[i].format)) return TYPES[i].type;
+  return CLIENT__FILE_TYPE__FT_UNSPECIFIED;
+}
+
+static void put_output(arena *a, Client__GetQueryResultResponse *r, query *q) {
+  Client__QueryOutput *out = ARENA_NEW(a, Client__QueryOutput, 1);
+  client__query_output__init(out);
+  Client__Destination *items = ARENA_NEW(a, Client__Destination, q->n_files);
+  out->destination = ARENA_NEW(a, Client__Destination *, q->n_files);
+  out->n_destination = q->n_files;
+  for (size_t i = 0; i < q->n_files; i++) {
+    client__destination__init(&items[i]);
+    items[i].destination = q->files[i];
+    out->destination[i] = &items[i];
+  }
+  out->file_type = file_type_of(q);
+  out->n_rows_result = q->rows;
+  r->query_result->opt_output_case = CLIENT__QUERY_RESULT__OPT_OUTPUT_OUTPUT;
+  r->query_result->output = out;
+}
+
+static void put_errors(arena *a, Client__QueryResult *r, const query *q) {
+  Client__Error *items = ARENA_NEW(a, Client__Error, q->n_errors);
+  r->errors = ARENA_NEW(a, Client__Error *, q->n_errors);
+  r->n_errors = q->n_errors;
+  for (size_t i = 0; i < q->n_errors; i++) {
+    client__error__init(&items[i]);
+    items[i].message = q->errors[i];
+    r->errors[i] = &items[i];
+  }
+}
+
+static void put_head(Client__ComputeQueryInfo *info, const query *q) {
+  if (q->head.len) {
+    info->head_case = CLIENT__COMPUTE_QUERY_INFO__HEAD_DATA;
+    info->data = (ProtobufCBinaryData){q->head.len, q->head.data};
+  } else if (q->head_error) {
+    info->head_case = CLIENT__COMPUTE_QUERY_INFO__HEAD_ERROR;
+    info->error = q->head_error;
+  }
+}
+
+static void send_response(grpc_call *call, const Client__GetQueryResultResponse *r) {
+  size_t len = client__get_query_result_response__get_packed_size(r);
+  buf packed = {0};
+  err e = {0};
+  rc code = buf_reserve(&packed, len, &e);
+  if (code == RC_OK)
+    grpc_call_send(call, packed.data, client__get_query_result_response__pack(r, packed.data));
+  grpc_call_finish(call, code, e.text);
+  buf_deinit(&packed);
+}
+
+void answer_result(grpc_call *call, const scheduler *s, query *q) {
+  arena a = {0};
+  sched_query_info state = {0};
+  sched_query_info_get(s->sched, q->id, &state);
+  Client__QueryResult result;
+  client__query_result__init(&result);
+  result.total_stages = state.total_stages;
+  result.finished_stages = state.finished_stages;
+  result.failed_stages = state.failed_stages;
+  put_errors(&a, &result, q);
+
+  Client__StageStatistics stage;
+  client__stage_statistics__init(&stage);
+  stage.num_workers_used = 1;
+  Client__QueryStageStatistics__StageStatisticsEntry entry;
+  client__query_stage_statistics__stage_statistics_entry__init(&entry);
+  entry.value = &stage;
+  Client__QueryStageStatistics__StageStatisticsEntry *entries[] = {&entry};
+  Client__QueryStageStatistics stages;
+  client__query_stage_statistics__init(&stages);
+  stages.stage_statistics = entries;
+  stages.n_stage_statistics = 1;
+
+  Client__ComputeQueryInfo info;
+  client__compute_query_info__init(&info);
+  info.stage_statistics = &stages;
+  info.execute_until = CLIENT__EXECUTE_UNTIL__UNTIL_EXECUTE;
+  put_head(&info, q);
+
+  Client__GetQueryResultResponse response;
+  client__get_query_result_response__init(&response);
+  response.query_result = &result;
+  response.compute_info = &info;
+  response.query_status = (Client__QueryStatus)(state.state + 1);
+  if (state.state == SCHED_QUERY_SUCCEEDED && !q->deleted) put_output(&a, &response, q);
+
+  send_response(call, &response);
+  arena_deinit(&a);
+}

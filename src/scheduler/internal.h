@@ -1,0 +1,76 @@
+/* scheduler/internal.h: what the scheduler's own files share. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FLOE_SCHEDULER_INTERNAL_H
+#define FLOE_SCHEDULER_INTERNAL_H
+
+#include "base/id.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/spool.h"
+#include "conf/conf.h"
+#include "net/grpc_client.h"
+#include "net/grpc_server.h"
+#include "plan/envelope.h"
+#include "sched/sched.h"
+#include "scheduler/query.h"
+#include "scheduler/scheduler.h"
+#include "store/location.h"
+
+#include <uv.h>
+
+/* A worker that was not heard of for so long is lost, and stops its tasks by itself. Workers beat
+ * at least three times as often. */
+enum { SCHEDULER_LEASE_MS = 15000 };
+
+/* A worker as the scheduler talks to it. Kept while the process lives: a worker that comes back
+ * under its name takes its place again. */
+typedef struct peer {
+  char *instance_id, *incarnation;
+  char *host;
+  int port;
+  grpc_channel *channel; /* to its 5052 */
+} peer;
+
+struct scheduler {
+  uv_loop_t *loop;
+  const conf *conf;
+  sched *sched;
+  location *results; /* NULL: every query needs a sink of its own */
+  SSL_CTX *client_tls;
+  grpc_server *client_server, *worker_server;
+  uv_timer_t tick;
+  map queries;        /* query_id → query */
+  map peers;          /* instance_id → peer */
+  map attempts;       /* attempt_id → attempt (dispatch.c) */
+  unsigned deletions; /* on the pool, still running */
+  bool stopping;
+  unsigned servers_open; /* of the two, while shutting down */
+  void (*done)(void *);
+  void *done_arg;
+};
+
+/* scheduler.c: carry out what sched/ decided; after every event. */
+void scheduler_run_actions(scheduler *s);
+/* scheduler.c: end the shutdown when the last thing that held it is gone. */
+void scheduler_check_done(scheduler *s);
+
+/* client_service.c, worker_service.c: the methods of 5051 and of 5050. */
+extern const grpc_method CLIENT_METHODS[];
+extern const size_t N_CLIENT_METHODS;
+extern const grpc_method WORKER_METHODS[];
+extern const size_t N_WORKER_METHODS;
+void peer_free(peer *p);
+
+/* submission.c: SubmitQuery, from its first byte to sched_submit. */
+void submission_open(grpc_call *call, uint64_t message_len);
+void submission_bytes(grpc_call *call, const uint8_t *data, size_t len);
+void submission_end(grpc_call *call);
+
+/* dispatch.c: attempts on workers. */
+void dispatch_start(scheduler *s, const sched_action *start);
+void dispatch_stop(scheduler *s, attempt_id attempt);
+
+/* answer.c: a query in the client's words. */
+void answer_result(grpc_call *call, const scheduler *s, query *q);
+
+#endif

@@ -1,0 +1,74 @@
+/* scheduler/query.c: see query.h. SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/query.h"
+
+#include "base/mem.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+query *query_new(query_id id) {
+  query *q = NEW(query);
+  q->refs = 1;
+  q->id = id;
+  q->python_minor = q->python_micro = -1;
+  list_init(&q->waiters);
+  return q;
+}
+
+query *query_ref(query *q) {
+  q->refs++;
+  return q;
+}
+
+static void free_texts(char **texts, size_t n) {
+  for (size_t i = 0; i < n; i++) free(texts[i]);
+  free(texts);
+}
+
+void query_unref(query *q) {
+  if (!q || --q->refs) return;
+  query_drop_plan(q);
+  free(q->user);
+  free(q->polars_version);
+  free(q->target);
+  free(q->format);
+  free_texts(q->errors, q->n_errors);
+  free(q->last_failure);
+  free_texts(q->files, q->n_files);
+  buf_deinit(&q->head);
+  free(q->head_error);
+  free(q);
+}
+
+void query_drop_plan(query *q) {
+  spool_free(q->plan);
+  q->plan = NULL;
+}
+
+bool query_is_anonymous(const query *q) {
+  return q->sink == PLAN_SINK_ANONYMOUS;
+}
+
+void query_set_failure(query *q, const char *type, const char *message) {
+  free(q->last_failure);
+  q->last_failure = mem_printf("%s: %s", type, message);
+}
+
+static void push_text(char ***texts, size_t *n, char *text) {
+  char **more = realloc(*texts, (*n + 1) * sizeof *more);
+  if (!more) abort();
+  more[(*n)++] = text;
+  *texts = more;
+}
+
+void query_add_error(query *q, const char *who, const char *type_and_message) {
+  json_t *value = json_string(type_and_message); /* NULL: not UTF-8 */
+  json_t *object = json_pack(
+      "{s:o}", who, value ? value : json_string("RuntimeError: the error's text is not UTF-8"));
+  push_text(&q->errors, &q->n_errors, json_dumps(object, JSON_COMPACT));
+  json_decref(object);
+}
+
+void query_add_file(query *q, const char *location) {
+  push_text(&q->files, &q->n_files, mem_strdup(location));
+}

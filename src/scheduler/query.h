@@ -1,0 +1,74 @@
+/* scheduler/query.h: what the scheduler keeps of one query beside its state.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The state itself lives in sched/; here are the plan, the settings, the long polls that wait, and
+ * in the end the result or the errors. Counted references: the table of queries holds one, each
+ * attempt under way holds one (its plan is being streamed). */
+#ifndef FLOE_SCHEDULER_QUERY_H
+#define FLOE_SCHEDULER_QUERY_H
+
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/spool.h"
+#include "plan/envelope.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct query_settings {
+  int engine; /* cluster.Engine */
+  bool distributed, has_optimization_flags;
+  uint64_t optimization_flags;
+  uint32_t n_retries;
+  int32_t priority;
+} query_settings;
+
+typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
+  int64_t submitted_us, started_us, ended_us;
+} query_times;
+
+/* One GetQueryResult that waits for the end. Owned by its call. */
+typedef struct query_waiter {
+  list link; /* in query.waiters */
+  struct grpc_call *call;
+} query_waiter;
+
+typedef struct query {
+  unsigned refs;
+  query_id id;
+  char *user;           /* "" when the client gave none */
+  char *polars_version; /* the client's */
+  query_settings settings;
+  spool *plan; /* NULL once the query is over */
+  plan_sink_kind sink;
+  char *target, *format; /* of a user's file sink; "" */
+  uint64_t placeholder_offset;
+  uint32_t placeholder_len;
+  int python_minor, python_micro;
+  query_times times;
+  list waiters; /* of query_waiter: long polls */
+
+  char **errors; /* JSON objects as the client wants them */
+  size_t n_errors;
+  char *last_failure; /* "Type: message" of the last attempt that did not succeed */
+  char **files;       /* what the client opens */
+  size_t n_files;
+  uint64_t bytes, rows;
+  bool has_rows, deleted;
+  buf head; /* an Arrow IPC file */
+  char *head_error;
+} query;
+
+query *query_new(query_id id);
+query *query_ref(query *q);
+void query_unref(query *q); /* NULL is fine */
+void query_drop_plan(query *q);
+bool query_is_anonymous(const query *q);
+/* Replaces what was there. `failure` is "Type: message". */
+void query_set_failure(query *q, const char *type, const char *message);
+/* {"who": "Type: message"} */
+void query_add_error(query *q, const char *who, const char *type_and_message);
+void query_add_file(query *q, const char *location);
+
+#endif

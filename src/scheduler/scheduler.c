@@ -1,0 +1,209 @@
+/* scheduler/scheduler.c: the outer shell: ports, timer, and the loop from decision to deed.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/tls.h"
+#include "scheduler/internal.h"
+
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  MAX_LOSSES = 2, /* one retry after infrastructure was lost */
+  MAX_QUEUED = 100000,
+  SHUTDOWN_GRACE_MS = 2000,
+};
+
+static attempt_id random_attempt(void *arg) {
+  (void)arg;
+  return (attempt_id){uuid_random()};
+}
+
+/* ---- actions ---- */
+
+static void on_query_ended(scheduler *s, const sched_action *a) {
+  query *q = map_get(&s->queries, &a->query, sizeof a->query);
+  if (!q) return;
+  q->times.ended_us = clock_wall_us();
+  if (!q->times.started_us) q->times.started_us = q->times.ended_us;
+  query_drop_plan(q);
+  if (a->state == SCHED_QUERY_FAILED)
+    query_add_error(q, "scheduler",
+                    q->last_failure ? q->last_failure
+                                    : "RuntimeError: the query failed without a reason");
+  static const char *const NAMES[] = {
+#define X(name, end) #name,
+      SCHED_QUERY_STATES(X)
+#undef X
+  };
+  LOG_INFO("query ended", "query", uuid_print(a->query.u).s, "state", NAMES[a->state]);
+  LIST_EACH(&q->waiters, it, next) {
+    query_waiter *w = LIST_ENTRY(it, query_waiter, link);
+    list_remove(&w->link);
+    answer_result(w->call, s, q); /* frees w through the end of the call */
+  }
+}
+
+static void on_query_forgotten(scheduler *s, const sched_action *a) {
+  query_unref(map_remove(&s->queries, &a->query, sizeof a->query));
+}
+
+static void arm_tick(scheduler *s);
+
+static void on_tick(uv_timer_t *t) {
+  scheduler *s = t->data;
+  sched_tick(s->sched, clock_mono_ms());
+  scheduler_run_actions(s);
+}
+
+static void arm_tick(scheduler *s) {
+  int64_t due = sched_next_tick(s->sched);
+  if (due == INT64_MAX || s->stopping) {
+    uv_timer_stop(&s->tick);
+    return;
+  }
+  int64_t now = clock_mono_ms();
+  uv_timer_start(&s->tick, on_tick, due > now ? (uint64_t)(due - now) : 0, 0);
+}
+
+void scheduler_run_actions(scheduler *s) {
+  for (sched_action a; sched_next_action(s->sched, &a);) {
+    switch (a.kind) {
+    case SCHED_START:
+      dispatch_start(s, &a);
+      break;
+    case SCHED_STOP:
+      dispatch_stop(s, a.attempt);
+      break;
+    case SCHED_QUERY_ENDED:
+      on_query_ended(s, &a);
+      break;
+    case SCHED_QUERY_FORGOTTEN:
+      on_query_forgotten(s, &a);
+      break;
+    }
+  }
+  arm_tick(s);
+}
+
+/* ---- start and stop ---- */
+
+static rc open_results(scheduler *s, err *e) {
+  const conf_location *c = &s->conf->scheduler.anonymous_results;
+  if (c->kind == CONF_LOCATION_NONE) {
+    LOG_WARN(
+        "no scheduler.anonymous_result_location: queries without a sink of their own are refused");
+    return RC_OK;
+  }
+  return location_new(c, &s->results, e);
+}
+
+static rc listen_on(scheduler *s, const conf_address *at, const grpc_method *methods, size_t n,
+                    const char *token, SSL_CTX *tls, grpc_server **out, err *e) {
+  grpc_server_config config = {
+      .methods = methods,
+      .n_methods = n,
+      .token = token,
+      .tls = tls,
+      .limits = {.max_connections = 4096},
+      .user = s,
+  };
+  *out = grpc_server_new(s->loop, &config);
+  TRY(grpc_server_listen(*out, at->host, at->port, e));
+  LOG_INFO("listening", "address", at->host, "service", methods[0].path);
+  return RC_OK;
+}
+
+static rc start(scheduler *s, err *e) {
+  TRY(open_results(s, e));
+  const conf *c = s->conf;
+  const conf_tls *tls = &c->scheduler.client_tls;
+  if (tls->certificate_key_file)
+    TRY(tls_server_context(tls->certificate_key_file, tls->private_key_file, NULL, &s->client_tls,
+                           e));
+  TRY(listen_on(s, &c->scheduler.worker_service, WORKER_METHODS, N_WORKER_METHODS, c->cluster.token,
+                NULL, &s->worker_server, e));
+  return listen_on(s, &c->scheduler.client_service, CLIENT_METHODS, N_CLIENT_METHODS, NULL,
+                   s->client_tls, &s->client_server, e);
+}
+
+rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
+  scheduler *s = NEW(scheduler);
+  s->loop = loop;
+  s->conf = c;
+  uv_timer_init(loop, &s->tick);
+  s->tick.data = s;
+  sched_config config = {
+      .min_workers = (uint32_t)c->scheduler.n_workers,
+      .max_losses = MAX_LOSSES,
+      .lease_ms = SCHEDULER_LEASE_MS,
+      .max_queued = MAX_QUEUED,
+      .max_finished = (size_t)c->scheduler.max_finished_queries,
+      .new_attempt = random_attempt,
+  };
+  s->sched = sched_new(&config);
+  *out = s; /* also on failure: what was opened is closed by scheduler_shutdown */
+  return start(s, e);
+}
+
+void scheduler_check_done(scheduler *s) {
+  if (!s->stopping || s->servers_open || s->attempts.len || s->deletions) return;
+  if (uv_is_active((uv_handle_t *)&s->tick) || !uv_is_closing((uv_handle_t *)&s->tick)) return;
+  void (*done)(void *) = s->done;
+  s->done = NULL;
+  if (done) done(s->done_arg);
+}
+
+static void on_server_closed(void *arg) {
+  scheduler *s = arg;
+  s->servers_open--;
+  scheduler_check_done(s);
+}
+
+static void on_tick_closed(uv_handle_t *h) {
+  scheduler_check_done(h->data);
+}
+
+static void shut(scheduler *s, grpc_server *server) {
+  if (!server) return;
+  s->servers_open++;
+  grpc_server_shutdown(server, SHUTDOWN_GRACE_MS, on_server_closed, s);
+}
+
+void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg) {
+  if (s->stopping) return;
+  s->stopping = true;
+  s->done = done;
+  s->done_arg = arg;
+  shut(s, s->client_server);
+  shut(s, s->worker_server);
+  size_t at = 0;
+  for (void *p; map_each(&s->peers, &at, &p);) { /* ends the attempts on it */
+    grpc_channel_free(((peer *)p)->channel);
+    ((peer *)p)->channel = NULL;
+  }
+  uv_close((uv_handle_t *)&s->tick, on_tick_closed);
+}
+
+static void free_queries(scheduler *s) {
+  size_t at = 0;
+  for (void *q; map_each(&s->queries, &at, &q);) query_unref(q);
+  map_deinit(&s->queries);
+}
+
+void scheduler_free(scheduler *s) {
+  if (!s) return;
+  if (s->client_server) grpc_server_free(s->client_server);
+  if (s->worker_server) grpc_server_free(s->worker_server);
+  free_queries(s);
+  size_t at = 0;
+  for (void *p; map_each(&s->peers, &at, &p);) peer_free(p);
+  map_deinit(&s->peers);
+  map_deinit(&s->attempts);
+  sched_free(s->sched);
+  location_free(s->results);
+  SSL_CTX_free(s->client_tls);
+  free(s);
+}

@@ -1,0 +1,29 @@
+/* scheduler/scheduler.h: the scheduler as a part of a `floe service` process.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * It gives the pure scheduler (sched/) a body: clients on 5051, workers on 5050, a timer, calls to
+ * the workers' 5052. It decides nothing about placement or retries. Everything runs on the loop's
+ * thread; deleting results and reading very large plans happen on libuv's pool. */
+#ifndef FLOE_SCHEDULER_SCHEDULER_H
+#define FLOE_SCHEDULER_SCHEDULER_H
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+#include <uv.h>
+
+typedef struct scheduler scheduler;
+
+/* Listens on both ports. `c` is borrowed and outlives the scheduler. */
+MUST_CHECK rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e);
+/* Long polls are answered UNAVAILABLE (the official client then asks again by itself), running
+ * attempts are cancelled; `done` is called when nothing is left on the loop. */
+void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg);
+void scheduler_free(scheduler *s); /* after done */
+
+/* For the observatory: facts as JSON text, owned by the caller. */
+char *scheduler_cluster_json(const scheduler *s);
+char *scheduler_queries_json(const scheduler *s);
+char *scheduler_query_json(const scheduler *s, const char *query_id); /* NULL: unknown */
+
+#endif

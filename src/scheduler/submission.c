@@ -1,0 +1,278 @@
+/* scheduler/submission.c: SubmitQuery, from its first byte to the queue. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * The plan is spooled as it arrives; what is left of the message is small. Whatever can be refused
+ * is refused here, with the Python exception that the client shall raise: it is the only place
+ * where collect() can get a real exception type. Plans that are long to read go to libuv's pool. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/pb_split.h"
+#include "scheduler/internal.h"
+
+#include <client.pb-c.h>
+#include <cluster.pb-c.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  PLAN_FIELD = 2,
+  MAX_REST_BYTES = 1024 * 1024,
+  PLAN_MEMORY_BYTES = 256 * 1024, /* larger plans are files, and are read on the pool */
+};
+
+typedef struct submission {
+  grpc_call *call; /* a reference is held while `work` runs */
+  scheduler *s;
+  pb_split split;
+  spool *plan;
+  plan_envelope envelope;
+  uv_work_t work;
+  rc read_rc;
+  err read_err;
+  bool over, working; /* the call has ended; the pool still reads the plan */
+} submission;
+
+static void submission_free(submission *sub) {
+  spool_free(sub->plan);
+  pb_split_deinit(&sub->split);
+  free(sub);
+}
+
+static void on_end_of_call(grpc_call *call, void *data) {
+  (void)call;
+  submission *sub = data;
+  sub->over = true;
+  if (!sub->working) submission_free(sub);
+}
+
+static rc keep_plan(void *arg, const uint8_t *data, size_t len, err *e) {
+  return spool_append(((submission *)arg)->plan, data, len, e);
+}
+
+/* The official client raises `type` with `text`. */
+static void refuse(grpc_call *call, const char *type, const char *text) {
+  char *details = mem_printf("%s: %s", type, text);
+  LOG_INFO("query refused", "reason", details, "peer", grpc_call_peer(call));
+  grpc_call_finish_details(call, text, details);
+  free(details);
+}
+
+/* An error of ours keeps its status; what is wrong with the query is a ComputeError. */
+static void refuse_err(grpc_call *call, rc code, const err *e) {
+  if (code == RC_INVALID)
+    refuse(call, "ComputeError", e->text);
+  else
+    grpc_call_finish(call, code, e->text);
+}
+
+void submission_open(grpc_call *call, uint64_t message_len) {
+  (void)message_len;
+  scheduler *s = grpc_call_user(call);
+  submission *sub = NEW(submission);
+  sub->call = call;
+  sub->s = s;
+  sub->plan = spool_new(s->conf->temp_dir, PLAN_MEMORY_BYTES);
+  pb_split_init(&sub->split, PLAN_FIELD, MAX_REST_BYTES, keep_plan, sub);
+  grpc_call_set_data(call, sub, on_end_of_call);
+}
+
+void submission_bytes(grpc_call *call, const uint8_t *data, size_t len) {
+  submission *sub = grpc_call_data(call);
+  err e = {0};
+  rc r = pb_split_feed(&sub->split, data, len, &e);
+  if (r != RC_OK) grpc_call_finish(call, r, e.text);
+}
+
+static rc read_plan(submission *sub, err *e) {
+  const uint8_t *plan;
+  TRY(spool_view(sub->plan, &plan, e));
+  return plan_envelope_read(plan, (size_t)spool_len(sub->plan), &sub->envelope, e);
+}
+
+/* ---- what the client may not ask for ---- */
+
+static const char *refused_sink(const scheduler *s, const plan_envelope *envelope) {
+  switch (envelope->sink) {
+  case PLAN_SINK_FLIGHT:
+    return "this version of Floe cannot stream rows back (collect, collect_batches, explain); use "
+           ".execute() and then result.lazy().collect()";
+  case PLAN_SINK_ANONYMOUS:
+    return s->results ? NULL
+                      : "this cluster has no place for anonymous results; give the query a sink "
+                        "(.sink_parquet(…)), or set scheduler.anonymous_result_location";
+  default:
+    return NULL;
+  }
+}
+
+static bool is_anonymous_user(const char *user) {
+  return !user || !*user;
+}
+
+/* ---- the request's small part ---- */
+
+static int engine_of(Client__Engine engine) {
+  switch (engine) {
+  case CLIENT__ENGINE__ENGINE_STREAMING:
+    return CLUSTER__ENGINE__ENGINE_STREAMING;
+  case CLIENT__ENGINE__ENGINE_IN_MEMORY:
+    return CLUSTER__ENGINE__ENGINE_IN_MEMORY;
+  default:
+    return CLUSTER__ENGINE__ENGINE_AUTO;
+  }
+}
+
+static query_settings settings_of(const Client__QuerySettings *from) {
+  query_settings to = {0};
+  if (!from) return to;
+  to.engine = engine_of(from->engine);
+  to.distributed = from->query_type_case == CLIENT__QUERY_SETTINGS__QUERY_TYPE_DISTRIBUTED;
+  to.has_optimization_flags = from->opt_optimization_flags_case ==
+                              CLIENT__QUERY_SETTINGS__OPT_OPTIMIZATION_FLAGS_OPTIMIZATION_FLAGS;
+  if (to.has_optimization_flags) to.optimization_flags = from->optimization_flags;
+  to.n_retries = from->n_retries;
+  to.priority = from->priority;
+  return to;
+}
+
+static char *copy_text(plan_text t) {
+  return mem_strndup(t.s ? t.s : "", t.len);
+}
+
+static const char *header_or(const grpc_call *call, const char *name, const char *otherwise) {
+  const char *value = grpc_call_header(call, name);
+  return value ? value : otherwise;
+}
+
+/* Takes the plan out of the submission. */
+static query *make_query(submission *sub, const Client__SubmitQueryRequest *request) {
+  const plan_envelope *envelope = &sub->envelope;
+  query *q = query_new((query_id){uuid_random()});
+  q->user = mem_strdup(header_or(sub->call, "x-polars-user", ""));
+  q->polars_version = mem_strdup(header_or(sub->call, "x-polars-version", "(unknown)"));
+  q->settings = settings_of(request->settings);
+  q->sink = envelope->sink;
+  q->target = copy_text(envelope->target);
+  q->format = copy_text(envelope->format);
+  q->placeholder_offset = envelope->placeholder_offset;
+  q->placeholder_len = envelope->placeholder_len;
+  q->python_minor = envelope->python_minor;
+  q->python_micro = envelope->python_micro;
+  q->times.submitted_us = clock_wall_us();
+  q->plan = sub->plan;
+  sub->plan = NULL;
+  return q;
+}
+
+static rc enqueue(scheduler *s, const query *q, const uint8_t *plan_header, err *e) {
+  sched_query_spec spec = {
+      .id = q->id,
+      .priority = q->settings.priority,
+      .n_retries = q->settings.n_retries,
+      .polars_version = q->polars_version,
+      .plan_header = plan_header,
+      .python_minor = q->python_minor,
+      .python_micro = q->python_micro,
+      .writes_destination = !query_is_anonymous(q),
+  };
+  return sched_submit(s->sched, &spec, clock_mono_ms(), e);
+}
+
+static void answer_accepted(grpc_call *call, query_id id) {
+  uuid_text text = uuid_print(id.u);
+  Client__QueryId ref;
+  client__query_id__init(&ref);
+  ref.query_id = text.s;
+  Client__SubmitQueryResponse response;
+  client__submit_query_response__init(&response);
+  response.query_id = &ref;
+  uint8_t packed[64];
+  grpc_call_send(call, packed, client__submit_query_response__pack(&response, packed));
+  grpc_call_finish(call, RC_OK, NULL);
+}
+
+static void accept_query(submission *sub, const Client__SubmitQueryRequest *request) {
+  scheduler *s = sub->s;
+  grpc_call *call = sub->call;
+  const char *no = refused_sink(s, &sub->envelope);
+  if (no) {
+    refuse(call, "NotImplementedError", no);
+    return;
+  }
+  if (s->conf->scheduler.deny_anonymous_users &&
+      is_anonymous_user(grpc_call_header(call, "x-polars-user"))) {
+    refuse(call, "PermissionError",
+           "this cluster takes no anonymous queries; name yourself: pl.Config.set_user_name(…) or "
+           "POLARS_CLOUD_USER_NAME");
+    return;
+  }
+  uint8_t plan_header[PLAN_HEADER_BYTES];
+  memcpy(plan_header, sub->envelope.header, sizeof plan_header);
+  query *q = make_query(sub, request);
+  err e = {0};
+  rc r = enqueue(s, q, plan_header, &e);
+  if (r != RC_OK) {
+    query_unref(q);
+    refuse_err(call, r, &e);
+    return;
+  }
+  map_put(&s->queries, &q->id, sizeof q->id, q);
+  LOG_INFO("query accepted", "query", uuid_print(q->id.u).s, "user", q->user, "polars",
+           q->polars_version);
+  answer_accepted(call, q->id);
+  scheduler_run_actions(s);
+}
+
+/* The plan has been read, here or on the pool. */
+static void finish(submission *sub) {
+  if (sub->read_rc != RC_OK) {
+    refuse_err(sub->call, sub->read_rc, &sub->read_err);
+    return;
+  }
+  Client__SubmitQueryRequest *request = client__submit_query_request__unpack(
+      NULL, sub->split.rest.len, (const uint8_t *)buf_text(&sub->split.rest));
+  if (!request) {
+    grpc_call_finish(sub->call, RC_INVALID,
+                     "SubmitQueryRequest does not decode; is this a polars_cloud client?");
+    return;
+  }
+  accept_query(sub, request);
+  client__submit_query_request__free_unpacked(request, NULL);
+}
+
+static void on_pool(uv_work_t *w) {
+  submission *sub = w->data;
+  sub->read_rc = read_plan(sub, &sub->read_err);
+}
+
+static void after_pool(uv_work_t *w, int status) {
+  (void)status;
+  submission *sub = w->data;
+  grpc_call *call = sub->call;
+  sub->working = false;
+  if (sub->over)
+    submission_free(sub);
+  else
+    finish(sub);
+  grpc_call_unref(call);
+}
+
+void submission_end(grpc_call *call) {
+  submission *sub = grpc_call_data(call);
+  err e = {0};
+  rc r = pb_split_end(&sub->split, &e);
+  if (r != RC_OK) {
+    grpc_call_finish(call, r, e.text);
+    return;
+  }
+  if (spool_fd(sub->plan) < 0) {
+    sub->read_rc = read_plan(sub, &sub->read_err);
+    finish(sub);
+    return;
+  }
+  grpc_call_ref(call);
+  sub->working = true;
+  sub->work.data = sub;
+  uv_queue_work(sub->s->loop, &sub->work, on_pool, after_pool);
+}

@@ -1,0 +1,146 @@
+/* scheduler/views.c: the cluster and its queries as JSON, for whoever shows them.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The form of one query is what the official client's get_query_details decodes; lists have the
+ * same names where they say the same thing. */
+#include "base/clock.h"
+#include "scheduler/internal.h"
+
+#include <cluster.pb-c.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+
+static json_t *time_or_null(int64_t us) {
+  if (!us) return json_null();
+  time_t s = (time_t)(us / 1000000);
+  struct tm tm;
+  gmtime_r(&s, &tm);
+  char day[32], text[48];
+  strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
+  snprintf(text, sizeof text, "%s.%06dZ", day, (int)(us % 1000000));
+  return json_string(text);
+}
+
+static const char *status_name(sched_query_state state) {
+  switch (state) {
+  case SCHED_QUERY_QUEUED:
+    return "Queued";
+  case SCHED_QUERY_RUNNING:
+    return "InProgress";
+  case SCHED_QUERY_SUCCEEDED:
+    return "Success";
+  case SCHED_QUERY_FAILED:
+    return "Failed";
+  case SCHED_QUERY_CANCELED:
+    return "Canceled";
+  }
+  return "Failed";
+}
+
+static const char *engine_name(int engine) {
+  switch (engine) {
+  case CLUSTER__ENGINE__ENGINE_STREAMING:
+    return "Streaming";
+  case CLUSTER__ENGINE__ENGINE_IN_MEMORY:
+    return "InMemory";
+  default:
+    return "Auto";
+  }
+}
+
+static json_t *stage_numbers(uint32_t from, uint32_t to) {
+  json_t *items = json_array();
+  for (uint32_t i = from; i < to; i++) json_array_append_new(items, json_integer(i));
+  return items;
+}
+
+static json_t *error_list(const query *q) {
+  if (!q->n_errors) return json_null();
+  json_t *items = json_array();
+  for (size_t i = 0; i < q->n_errors; i++) json_array_append_new(items, json_string(q->errors[i]));
+  return items;
+}
+
+/* What a list of queries shows of each. */
+static json_t *summary(const scheduler *s, const query *q) {
+  sched_query_info info = {0};
+  sched_query_info_get(s->sched, q->id, &info);
+  bool running = info.state == SCHED_QUERY_RUNNING;
+  return json_pack(
+      "{s:s, s:{s:s}, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:s, s:s, s:i}", "id",
+      uuid_print(q->id.u).s, "user", "name", q->user, "polars_version", q->polars_version, "status",
+      status_name(info.state), "request_time", time_or_null(q->times.submitted_us), "start_time",
+      time_or_null(q->times.started_us), "end_time", time_or_null(q->times.ended_us),
+      "total_num_stages", (int)info.total_stages, "in_progress_stages",
+      stage_numbers(info.finished_stages, running ? info.total_stages : info.finished_stages),
+      "finished_stages", stage_numbers(0, info.finished_stages), "engine",
+      engine_name(q->settings.engine), "query_type",
+      q->settings.distributed ? "Distributed" : "Single", "attempts", (int)info.attempts);
+}
+
+static json_int_t node_time_ns(const query *q) {
+  if (!q->times.started_us) return 0;
+  int64_t end = q->times.ended_us ? q->times.ended_us : clock_wall_us();
+  return (json_int_t)(end - q->times.started_us) * 1000;
+}
+
+static json_t *details(const scheduler *s, const query *q) {
+  json_t *o = summary(s, q);
+  json_object_set_new(o, "query_plan_timing", json_object());
+  json_object_set_new(o, "total_node_time_ns", json_integer(node_time_ns(q)));
+  json_object_set_new(o, "errors", error_list(q));
+  json_object_set_new(o, "output_location",
+                      q->n_files && !q->deleted ? json_string(q->files[0]) : json_null());
+  json_object_set_new(o, "output_files", json_integer((json_int_t)q->n_files));
+  json_object_set_new(o, "output_rows",
+                      q->has_rows ? json_integer((json_int_t)q->rows) : json_null());
+  json_object_set_new(o, "output_bytes", json_integer((json_int_t)q->bytes));
+  return o;
+}
+
+static char *print(json_t *o) {
+  char *text = json_dumps(o, JSON_COMPACT);
+  json_decref(o);
+  return text;
+}
+
+static json_t *runtimes(const sched_worker_info *w) {
+  json_t *items = json_array();
+  for (size_t i = 0; i < w->n_runtimes; i++) {
+    const sched_runtime *r = &w->runtimes[i];
+    json_array_append_new(items, json_pack("{s:s, s:s, s:i}", "polars", r->polars_version, "python",
+                                           r->python_version, "index_bits", (int)r->index_bits));
+  }
+  return items;
+}
+
+char *scheduler_cluster_json(const scheduler *s) {
+  json_t *workers = json_array();
+  int64_t now = clock_mono_ms();
+  size_t at = 0;
+  for (sched_worker_info w; sched_workers_each(s->sched, &at, &w);) {
+    const peer *p = map_get(&s->peers, w.instance_id, strlen(w.instance_id));
+    json_array_append_new(workers,
+                          json_pack("{s:s, s:s, s:i, s:i, s:I, s:o}", "instance_id", w.instance_id,
+                                    "host", p ? p->host : "", "slots", (int)w.slots, "busy",
+                                    (int)w.busy, "seen_ms_ago", (json_int_t)(now - w.last_seen_ms),
+                                    "runtimes", runtimes(&w)));
+  }
+  return print(json_pack("{s:s, s:s, s:b, s:o}", "cluster_id",
+                         s->conf->cluster_id ? s->conf->cluster_id : "", "version", FLOE_VERSION,
+                         "has_token", s->conf->cluster.token != NULL, "workers", workers));
+}
+
+char *scheduler_queries_json(const scheduler *s) {
+  json_t *items = json_array();
+  size_t at = 0;
+  for (void *q; map_each(&s->queries, &at, &q);) json_array_append_new(items, summary(s, q));
+  return print(json_pack("{s:o}", "queries", items));
+}
+
+char *scheduler_query_json(const scheduler *s, const char *query_id_text) {
+  query_id id;
+  const query *q = uuid_parse(query_id_text, &id.u) ? map_get(&s->queries, &id, sizeof id) : NULL;
+  return q ? print(details(s, q)) : NULL;
+}

@@ -1,0 +1,182 @@
+/* scheduler/worker_service.c: the methods of 5050: workers join, beat and leave.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/health.h"
+#include "scheduler/internal.h"
+
+#include <cluster.pb-c.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_RUNTIMES = 64, MAX_SLOTS = 1024 };
+
+void peer_free(peer *p) {
+  if (!p) return;
+  if (p->channel) grpc_channel_free(p->channel);
+  free(p->instance_id);
+  free(p->incarnation);
+  free(p->host);
+  free(p);
+}
+
+/* ---- Join ---- */
+
+static rc check_join(const scheduler *s, const Cluster__JoinRequest *r, err *e) {
+  if (!*r->instance_id || strlen(r->instance_id) > 127)
+    return ERR(e, RC_INVALID, "instance_id: expected 1 to 127 bytes, found %zu",
+               strlen(r->instance_id));
+  if (r->slots < 1 || r->slots > MAX_SLOTS)
+    return ERR(e, RC_INVALID, "worker %s: expected 1..%d slots, found %u", r->instance_id,
+               MAX_SLOTS, r->slots);
+  if (r->n_runtimes > MAX_RUNTIMES)
+    return ERR(e, RC_INVALID, "worker %s: more than %d runtimes", r->instance_id, MAX_RUNTIMES);
+  const char *ours = s->conf->cluster_id;
+  if (ours && *ours && *r->cluster_id && strcmp(ours, r->cluster_id) != 0)
+    return ERR(e, RC_INVALID,
+               "worker %s belongs to cluster \"%s\", this is \"%s\"; check its cluster_id",
+               r->instance_id, r->cluster_id, ours);
+  return RC_OK;
+}
+
+/* "host:port", "[v6]:port"; host is the caller's to free. */
+static rc split_address(const char *text, char **host, int *port, err *e) {
+  const char *colon = strrchr(text, ':');
+  char *end;
+  long n = colon ? strtol(colon + 1, &end, 10) : 0;
+  if (!colon || colon == text || *end || n < 1 || n > 65535)
+    return ERR(e, RC_INVALID, "task address: expected host:port, found \"%s\"", text);
+  size_t len = (size_t)(colon - text);
+  bool bracketed = text[0] == '[' && text[len - 1] == ']';
+  *host = mem_strndup(text + bracketed, len - 2 * bracketed);
+  *port = (int)n;
+  return RC_OK;
+}
+
+static rc copy_runtime(const Cluster__Runtime *from, sched_runtime *to, err *e) {
+  if (from->plan_header.len != sizeof to->plan_header)
+    return ERR(e, RC_INVALID, "runtime polars %s: expected a plan header of %zu bytes, found %zu",
+               from->polars_version, sizeof to->plan_header, from->plan_header.len);
+  memcpy(to->plan_header, from->plan_header.data, sizeof to->plan_header);
+  snprintf(to->polars_version, sizeof to->polars_version, "%s", from->polars_version);
+  snprintf(to->python_version, sizeof to->python_version, "%s", from->python_version);
+  snprintf(to->fingerprint, sizeof to->fingerprint, "%s", from->fingerprint);
+  to->index_bits = from->index_bits;
+  return RC_OK;
+}
+
+static grpc_channel *open_channel(const scheduler *s, const peer *p) {
+  grpc_channel_config config = {.host = p->host, .port = p->port, .token = s->conf->cluster.token};
+  return grpc_channel_new(s->loop, &config);
+}
+
+/* A new incarnation, or another address: what ran over the old connection ends with it. */
+static void put_peer(scheduler *s, const Cluster__JoinRequest *r, char *host_take, int port) {
+  size_t len = strlen(r->instance_id);
+  peer *p = map_get(&s->peers, r->instance_id, len);
+  if (p && !strcmp(p->incarnation, r->incarnation) && !strcmp(p->host, host_take) &&
+      p->port == port) {
+    free(host_take);
+    return;
+  }
+  peer_free(map_remove(&s->peers, r->instance_id, len));
+  p = NEW(peer);
+  p->instance_id = mem_strdup(r->instance_id);
+  p->incarnation = mem_strdup(r->incarnation);
+  p->host = host_take;
+  p->port = port;
+  p->channel = open_channel(s, p);
+  map_put(&s->peers, r->instance_id, len, p);
+}
+
+static rc join(scheduler *s, const Cluster__JoinRequest *r, err *e) {
+  TRY(check_join(s, r, e));
+  sched_runtime runtimes[MAX_RUNTIMES] = {0};
+  for (size_t i = 0; i < r->n_runtimes; i++) TRY(copy_runtime(r->runtimes[i], &runtimes[i], e));
+  char *host;
+  int port;
+  TRY(split_address(r->task_address, &host, &port, e));
+  sched_worker_spec spec = {
+      .instance_id = r->instance_id,
+      .incarnation = r->incarnation,
+      .slots = r->slots,
+      .runtimes = runtimes,
+      .n_runtimes = r->n_runtimes,
+  };
+  sched_worker_join(s->sched, &spec, clock_mono_ms());
+  put_peer(s, r, host, port);
+  LOG_INFO("worker joined", "worker", r->instance_id, "address", r->task_address);
+  return RC_OK;
+}
+
+static void on_join(grpc_call *call, const uint8_t *message, size_t len) {
+  scheduler *s = grpc_call_user(call);
+  Cluster__JoinRequest *request = cluster__join_request__unpack(NULL, len, message);
+  err e = {0};
+  rc r = request ? join(s, request, &e) : ERR(&e, RC_INVALID, "JoinRequest does not decode");
+  cluster__join_request__free_unpacked(request, NULL);
+  if (r != RC_OK) {
+    LOG_WARN("worker refused", "error", e.text, "peer", grpc_call_peer(call));
+    grpc_call_finish(call, r, e.text);
+    return;
+  }
+  Cluster__JoinResponse response;
+  cluster__join_response__init(&response);
+  response.lease_ms = SCHEDULER_LEASE_MS;
+  response.heartbeat_ms = SCHEDULER_LEASE_MS / 3;
+  uint8_t packed[32];
+  grpc_call_send(call, packed, cluster__join_response__pack(&response, packed));
+  grpc_call_finish(call, RC_OK, NULL);
+  scheduler_run_actions(s);
+}
+
+/* ---- Heartbeat, Leave ---- */
+
+static void on_heartbeat(grpc_call *call, const uint8_t *message, size_t len) {
+  scheduler *s = grpc_call_user(call);
+  Cluster__HeartbeatRequest *request = cluster__heartbeat_request__unpack(NULL, len, message);
+  if (!request) {
+    grpc_call_finish(call, RC_INVALID, "HeartbeatRequest does not decode");
+    return;
+  }
+  Cluster__HeartbeatResponse response;
+  cluster__heartbeat_response__init(&response);
+  response.known =
+      sched_worker_heartbeat(s->sched, request->instance_id, request->incarnation, clock_mono_ms());
+  cluster__heartbeat_request__free_unpacked(request, NULL);
+  uint8_t packed[16];
+  grpc_call_send(call, packed, cluster__heartbeat_response__pack(&response, packed));
+  grpc_call_finish(call, RC_OK, NULL);
+  scheduler_run_actions(s);
+}
+
+static void on_leave(grpc_call *call, const uint8_t *message, size_t len) {
+  scheduler *s = grpc_call_user(call);
+  Cluster__LeaveRequest *request = cluster__leave_request__unpack(NULL, len, message);
+  if (!request) {
+    grpc_call_finish(call, RC_INVALID, "LeaveRequest does not decode");
+    return;
+  }
+  LOG_INFO("worker leaves", "worker", request->instance_id);
+  sched_worker_leave(s->sched, request->instance_id, request->incarnation, clock_mono_ms());
+  cluster__leave_request__free_unpacked(request, NULL);
+  grpc_call_send(call, NULL, 0);
+  grpc_call_finish(call, RC_OK, NULL);
+  scheduler_run_actions(s);
+}
+
+static void on_health(grpc_call *call, const uint8_t *message, size_t len) {
+  (void)message, (void)len;
+  health_answer(call, true);
+}
+
+#define MEMBERSHIP "/cluster.Membership/"
+
+const grpc_method WORKER_METHODS[] = {
+    {.path = MEMBERSHIP "Join", .on_request = on_join},
+    {.path = MEMBERSHIP "Heartbeat", .on_request = on_heartbeat},
+    {.path = MEMBERSHIP "Leave", .on_request = on_leave},
+    {.path = HEALTH_CHECK_PATH, .on_request = on_health, .no_token = true},
+};
+const size_t N_WORKER_METHODS = sizeof WORKER_METHODS / sizeof *WORKER_METHODS;
