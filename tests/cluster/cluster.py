@@ -9,6 +9,7 @@ themselves when they stop: no process left, no file left, no sanitizer report in
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 import signal
@@ -36,6 +37,7 @@ SLOWNESS = 3.0 if SANITIZED else 1.0
 START_S = 30.0 * SLOWNESS
 STOP_S = 15.0 * SLOWNESS
 
+_numbers = itertools.count()
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Sanitizer:DEADLYSIGNAL")
 
 
@@ -203,7 +205,6 @@ class Program:
             wrong += [f"{self.name} left process {p.pid}: {p.command()}" for p in left]
             kill_all(left)
             self.popen.wait(5)
-        wrong += [f"{self.log}: {line}" for line in self.text().splitlines() if any(m in line for m in SANITIZER_MARKS)]
         return wrong
 
 
@@ -222,8 +223,7 @@ class Cluster:
         self.programs: list[Program] = []
         self.expected_leftovers = 0
         self.keep_logs = False
-        LOGS.mkdir(parents=True, exist_ok=True)
-        self._log_prefix = f"{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{os.getpid()}-{self.ports.base}"
+        self.data = open_folder(LOGS / f"{name}-{os.getpid()}-{self.ports.base}-{next(_numbers)}")
 
     # as a client sees it
 
@@ -270,10 +270,11 @@ class Cluster:
         }
 
     def log_file(self, program: str) -> Path:
-        return LOGS / f"{self._log_prefix}-{program}.log"
+        return open_folder(self.data / "logs") / f"{program}.log"
 
     def logs(self) -> list[str]:
-        return sorted({str(p.log) for p in self.programs})
+        """Of our programs, and of the parts that `floe up` starts."""
+        return sorted({str(p.log) for p in self.programs}) + sorted(map(str, self.data.glob("logs/*")))
 
     def stop(self) -> list[str]:
         """End everything and tidy up; returns what was wrong."""
@@ -283,14 +284,23 @@ class Cluster:
             wrong.append(f"{len(left)} files in the results, expected {self.expected_leftovers}: {left[:5]}")
         elif not left and (folders := files_below(self.results)):
             wrong.append(f"empty folders left in the results: {folders[:5]}")
-        if left := [p for p in files_below(self.temporary) if not p.is_dir()]:
-            wrong.append(f"left in the temporary folder: {left[:5]}")
+        for folder in (self.temporary, self.data / "tmp", self.data / "shuffle"):
+            if left := [p for p in files_below(folder) if not p.is_dir()]:
+                wrong.append(f"temporary files left: {left[:5]}")
+        for log in self.logs():
+            wrong += [f"{log}: {x}" for x in Path(log).read_text(errors="replace").splitlines() if any(m in x for m in SANITIZER_MARKS)]
+        self._tidy(keep_logs=self.keep_logs or bool(wrong))
+        return wrong
+
+    def _tidy(self, keep_logs: bool) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.ports.release()
-        if not wrong and not self.keep_logs:
-            for log in self.logs():
-                Path(log).unlink(missing_ok=True)
-        return wrong
+        if not keep_logs:
+            shutil.rmtree(self.data)
+            return
+        for entry in self.data.iterdir():
+            if entry.name != "logs" and entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 class UpCluster(Cluster):
@@ -301,7 +311,6 @@ class UpCluster(Cluster):
     ) -> None:
         super().__init__(name)
         self.workers = workers
-        self.data = open_folder(self.folder / "data")
         arguments = ["up", f"--workers={workers}", f"--threads={threads}", f"--port-base={self.ports.base}"]
         arguments += [f"--runtimes={RUNTIMES}", f"--data-dir={self.data}"]
         arguments += ["--results=temporary-storage" if storage else f"--results={self.results}"]
