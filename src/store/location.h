@@ -46,8 +46,8 @@ void location_target_deinit(location_target *t);
 MUST_CHECK rc location_result_url(const location *l, query_id q, const char *file, int64_t wall_us,
                                   buf *out, err *e);
 
-/* Removes the result. Blocking, for a thread pool; what is gone already is RC_OK. RC_DENIED:
- * allow_deletes is off. */
+/* Removes the result. Blocking, for a thread pool; what is gone already is RC_OK. Whether
+ * that is allowed (allow_deletes) is the caller's question. */
 MUST_CHECK rc location_result_delete(const location *l, query_id q, int64_t wall_us, err *e);
 
 #endif
