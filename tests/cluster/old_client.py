@@ -1,0 +1,107 @@
+"""tests/cluster/old_client.py: what test_old_client.py runs inside the old client's Python.
+SPDX-License-Identifier: Apache-2.0
+
+usage: old_client.py CASE CLIENT_PORT OBSERVATORY_PORT FOLDER → prints "ok", or a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import polars as pl
+import polars_cloud as pc
+from polars.testing import assert_frame_equal
+
+LF = pl.LazyFrame({"a": [1, 2, 3], "s": ["x", "y", "é"]})
+
+
+def context() -> pc.ClusterContext:
+    return pc.ClusterContext(
+        compute_address="localhost",
+        scheduler_port=int(sys.argv[2]),
+        observatory_port=int(sys.argv[3]),
+        insecure=True,
+    )
+
+
+def quickstart(ctx: pc.ClusterContext, folder: Path) -> None:
+    """The published page's first query, with a Polars in which it has a row."""
+    result = pl.LazyFrame().with_columns(a=pl.arange(0, 100000000).sum()).remote(ctx).execute()
+    assert result.head.item() == 4999999950000000
+    assert result.lazy().collect().item() == 4999999950000000
+    assert "4999999950000000" in repr(result)
+
+
+def execute(ctx: pc.ClusterContext, folder: Path) -> None:
+    query = LF.filter(pl.col("a") > 1).with_columns(b=pl.col("s").str.len_bytes())
+    for remote in (query.remote(ctx), query.remote(ctx).single_node(), query.remote(ctx).distributed()):
+        result = remote.execute()
+        assert_frame_equal(result.lazy().collect(), query.collect())
+        assert_frame_equal(result.head, query.collect())
+        assert result.n_rows_total == 2
+
+
+def sinks(ctx: pc.ClusterContext, folder: Path) -> None:
+    for kind in ("parquet", "csv", "ipc"):
+        path = str(folder / f"out-{kind}")
+        result = getattr(LF.remote(ctx).single_node(), f"sink_{kind}")(path).await_result()
+        assert result.location == [path], result.location
+        assert_frame_equal(result.lazy().collect(), LF.collect())
+
+
+def show(ctx: pc.ClusterContext, folder: Path) -> None:
+    assert_frame_equal(LF.remote(ctx).show(2), LF.head(2).collect())
+
+
+def errors(ctx: pc.ClusterContext, folder: Path) -> None:
+    try:
+        LF.select("nope").remote(ctx).execute()
+    except pl.exceptions.ColumnNotFoundError as error:
+        assert "nope" in str(error)
+    else:
+        raise AssertionError("did not raise")
+    try:
+        LF.select(pl.col("s").cast(pl.Int64)).remote(ctx).execute()
+    except pl.exceptions.InvalidOperationError as error:
+        assert "conversion" in str(error)
+    else:
+        raise AssertionError("did not raise")
+
+
+def udf(ctx: pc.ClusterContext, folder: Path) -> None:
+    query = LF.select(pl.col("a").map_elements(lambda x: x**2 + len("é"), return_dtype=pl.Int64))
+    assert_frame_equal(query.remote(ctx).execute().lazy().collect(), query.collect())
+
+
+def udf_error(ctx: pc.ClusterContext, folder: Path) -> None:
+    def fail(x: int) -> int:
+        raise ValueError(f"no {x}")
+
+    try:
+        LF.select(pl.col("a").map_elements(fail, return_dtype=pl.Int64)).remote(ctx).execute()
+    except Exception as error:
+        assert "no 1" in str(error)
+    else:
+        raise AssertionError("did not raise")
+
+
+def cancel(ctx: pc.ClusterContext, folder: Path) -> None:
+    def sleep(x: int) -> int:
+        import time
+
+        time.sleep(60)
+        return x
+
+    query = LF.select(pl.col("a").map_elements(sleep, return_dtype=pl.Int64)).remote(ctx).execute(blocking=False)
+    query.cancel()
+    assert query.await_result().status.name == "CANCELED"
+
+
+def main() -> None:
+    globals()[sys.argv[1]](context(), Path(sys.argv[4]))
+    print("ok")
+
+
+if __name__ == "__main__":
+    main()

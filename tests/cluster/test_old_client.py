@@ -1,0 +1,63 @@
+"""tests/cluster/test_old_client.py: an older client with an older Polars on the same cluster.
+SPDX-License-Identifier: Apache-2.0
+
+The client cannot delete results, so these tests take a cluster of their own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import OLD_PYTHON, UpCluster, files_below
+
+CASES = ["quickstart", "execute", "sinks", "show", "errors", "udf", "udf_error", "cancel"]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[UpCluster]:
+    cluster = UpCluster("old-client")
+    yield cluster
+    for file in files_below(cluster.results):
+        if file.is_file():
+            cluster.expected_leftovers += 1
+    wrong = cluster.stop()
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
+
+
+def run(python: Path | str, case: str, cluster: UpCluster, folder: Path) -> None:
+    program = Path(__file__).with_name("old_client.py")
+    ports = [str(cluster.ports.client), str(cluster.ports.observatory)]
+    done = subprocess.run([str(python), str(program), case, *ports, str(folder)], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["ok"], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_old_client(case: str, shared: UpCluster, folder: Path) -> None:
+    assert OLD_PYTHON.exists(), f"{OLD_PYTHON}: run `make runtimes`, or set FLOE_OLD_PYTHON"
+    run(OLD_PYTHON, case, shared, folder)
+
+
+def test_both_clients_in_turn(shared: UpCluster, folder: Path) -> None:
+    """Each finds an executor of its own Polars, also after the other has used the worker."""
+    for _ in range(3):
+        assert shared.answers()
+        run(OLD_PYTHON, "execute", shared, folder)
+
+
+def test_new_client_uses_its_own_polars(shared: UpCluster) -> None:
+    import polars as pl
+
+    def version(_: int) -> str:
+        import polars
+
+        return f"{polars.__version__} {__import__('sys').version_info[:2]}"
+
+    query = pl.LazyFrame({"a": [1]}).select(pl.col("a").map_elements(version, return_dtype=pl.String))
+    result = query.remote(shared.context()).execute()
+    assert result.lazy().collect().item() == f"{pl.__version__} {sys.version_info[:2]}"
+    result.delete()

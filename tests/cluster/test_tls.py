@@ -1,0 +1,117 @@
+"""tests/cluster/test_tls.py: TLS on the client port and on the observatory.
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import polars_cloud as pc
+import pytest
+from cluster import ServiceCluster
+
+ALONE = pl.LazyFrame({"a": [41]}).select(pl.col("a") + 1)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate authority, and a server's key signed by it."""
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=tests")
+    openssl("req", *curve, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=floe")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,DNS:floe.example,IP:127.0.0.1\n")
+    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    openssl("x509", "-req", "-in", "server.csr", "-out", "server.pem", *signing)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_cluster(keys: Path) -> Iterator[ServiceCluster]:
+    extra = "[scheduler.client_service.connection.tls]\n" + "".join(
+        f'{key} = "{keys}/{file}"\n'
+        for key, file in (("certificate_key_file", "server.pem"), ("private_key_file", "server.key"))
+    )
+    extra += extra.replace("scheduler.client_service", "observatory.rest_api.service")
+    cluster = ServiceCluster("tls", workers=1, scheduler_extra=extra)
+    yield cluster
+    wrong = cluster.stop()
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
+
+
+def ask(cluster: ServiceCluster, host: str = "localhost", name: str | None = None, **tls: object) -> int:
+    options = pc.TLSOptions(**tls)  # type: ignore[arg-type]
+    context = pc.ClusterContext(
+        uri=f"https://{host}:{cluster.ports.client}",
+        domain_name=name,
+        tls_options=options,
+        observatory=pc.ClientOptions(
+            uri=f"https://{host}:{cluster.ports.observatory}", domain_name=name, tls_options=options
+        ),
+    )
+    result = ALONE.remote(context).execute()
+    answer = result.lazy().collect().item()
+    assert context._direct_client.get_query_details(result._query._query_id).user_name  # type: ignore[union-attr]
+    result.delete()
+    return int(answer)
+
+
+def test_own_authority(tls_cluster: ServiceCluster, keys: Path) -> None:
+    assert ask(tls_cluster, ca_cert=(keys / "ca.pem").read_bytes()) == 42
+
+
+def test_insecure(tls_cluster: ServiceCluster) -> None:
+    assert ask(tls_cluster, insecure=True) == 42
+
+
+def test_other_domain_name(tls_cluster: ServiceCluster, keys: Path) -> None:
+    assert ask(tls_cluster, "127.0.0.1", "floe.example", ca_cert=(keys / "ca.pem").read_bytes()) == 42
+
+
+def test_speaks_modern_tls_and_h2(tls_cluster: ServiceCluster, keys: Path) -> None:
+    context = ssl.create_default_context(cafile=str(keys / "ca.pem"))
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(("localhost", tls_cluster.ports.client)) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+            assert secure.version() == "TLSv1.3"
+            assert secure.selected_alpn_protocol() == "h2"
+
+
+@pytest.mark.parametrize("data", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff", b""])
+def test_plaintext_is_refused(data: bytes, tls_cluster: ServiceCluster, keys: Path) -> None:
+    with socket.create_connection(("localhost", tls_cluster.ports.client)) as plain:
+        plain.settimeout(5)
+        plain.sendall(data)
+        plain.shutdown(socket.SHUT_WR)
+        while plain.recv(1000):
+            pass
+    assert ask(tls_cluster, ca_cert=(keys / "ca.pem").read_bytes()) == 42
+
+
+def test_old_tls_is_refused(tls_cluster: ServiceCluster) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    except ValueError:
+        pytest.skip("this Python cannot speak old TLS")
+    with socket.create_connection(("localhost", tls_cluster.ports.client)) as plain:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(plain)
+
+
+def test_missing_key_is_named(services: Callable[..., ServiceCluster]) -> None:
+    extra = '[scheduler.client_service.connection.tls]\ncertificate_key_file = "/nonexistent.pem"\nprivate_key_file = "/nonexistent.key"\n'
+    with pytest.raises(RuntimeError, match="/nonexistent"):
+        services(workers=0, scheduler_extra=extra)
