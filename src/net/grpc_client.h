@@ -12,6 +12,7 @@
 #include "base/spool.h"
 
 #include <openssl/types.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -37,11 +38,12 @@ typedef struct grpc_request_spec {
   const uint8_t *head;
   size_t head_len;
   spool *tail;
+  bool streams; /* the method answers with a stream; else it must answer with one message */
   void *arg;
   /* Each response message, whole, valid during the call only. May be NULL. */
   void (*on_message)(void *arg, const uint8_t *message, size_t len);
-  /* Exactly once, never from inside grpc_channel_call. `code` RC_OK: status 0 and, for unary
-   * methods, one message was delivered before. `text`: the peer's or our own explanation. The
+  /* Exactly once, never from inside grpc_channel_call. `code` RC_OK: status 0 and, unless it
+   * streams, one message was delivered before. `text`: the peer's or our own explanation. The
    * request is invalid afterwards. */
   void (*on_done)(void *arg, rc code, const char *text);
 } grpc_request_spec;
