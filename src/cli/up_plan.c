@@ -185,20 +185,24 @@ static rc add_worker(up_plan *p, const up_options *o, const char *dir, const sec
   return r;
 }
 
+/* A configuration owns its strings; this one only borrows them, for one call. */
+static char *borrow(const char *text) {
+  return (char *)(uintptr_t)text;
+}
+
 /* The result location as the scheduler has it, to see when the storage takes a file. */
 static rc open_location(up_plan *p, const secrets *s, err *e) {
   char endpoint[64];
   snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%d", p->ports.storage);
-  conf_option options[] = {{"aws_endpoint_url", endpoint},
-                           {"aws_region", "us-east-1"},
-                           {"aws_access_key_id", (char *)(uintptr_t)s->access_key.s},
-                           {"aws_secret_access_key", (char *)(uintptr_t)s->secret_key.s}};
-  char url[] = "s3://polars/";
+  conf_option options[] = {{borrow("aws_endpoint_url"), endpoint},
+                           {borrow("aws_region"), borrow("us-east-1")},
+                           {borrow("aws_access_key_id"), borrow(s->access_key.s)},
+                           {borrow("aws_secret_access_key"), borrow(s->secret_key.s)}};
   conf_location c = {.kind = CONF_LOCATION_S3,
-                     .url = url,
+                     .url = borrow("s3://polars/"),
                      .presign_ms = 60000,
                      .options = options,
-                     .n_options = 4};
+                     .n_options = sizeof options / sizeof *options};
   return location_new(&c, &p->results, e);
 }
 

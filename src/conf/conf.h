@@ -58,6 +58,7 @@ typedef struct conf {
 
   struct {
     char *token; /* from cluster.token or the file at cluster.token_file; NULL: none */
+    char *token_file;
     bool require_token;
   } cluster;
 
@@ -99,7 +100,10 @@ typedef struct conf {
  * use yet, and were given, are named in `notices` (one line each; may be NULL). */
 MUST_CHECK rc conf_load(const char *file, const char *const *environment, conf **out, buf *notices,
                         err *e);
-void conf_free(conf *c);
+/* The same from the bytes of a file; `name` is what error texts call it. */
+MUST_CHECK rc conf_load_bytes(const char *name, const char *bytes, size_t len,
+                              const char *const *environment, conf **out, buf *notices, err *e);
+void conf_free(conf *c); /* NULL is fine */
 /* docs/reference/settings.md, from the table. */
 void conf_print_reference(buf *out);
 

@@ -178,6 +178,28 @@ static void read_sink(msgpack node, plan_envelope *out) {
   if (msgpack_enter(&payload, "Callback")) out->sink = PLAN_SINK_CALLBACK;
 }
 
+/* How many bytes the character at s has, at most `left`; 0: it is no UTF-8, or NUL. */
+static size_t utf8_length(const uint8_t *s, size_t left) {
+  size_t n = s[0] == 0 ? 0 : s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+  if (n > left || (n > 1 && (s[0] < 0xc2 || s[0] > 0xf4))) return 0;
+  for (size_t i = 1; i < n; i++)
+    if ((s[i] & 0xc0) != 0x80) return 0;
+  bool too_long = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+  bool no_character = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
+  return too_long || no_character ? 0 : n;
+}
+
+/* What we hand on goes into C strings, protobuf and JSON. */
+static rc check_text(plan_text text, const char *what, err *e) {
+  for (size_t at = 0; at < text.len;) {
+    size_t n = utf8_length((const uint8_t *)text.s + at, text.len - at);
+    if (n == 0)
+      return ERR(e, RC_INVALID, "the plan is damaged: its %s is not UTF-8 text without NUL", what);
+    at += n;
+  }
+  return RC_OK;
+}
+
 rc plan_envelope_read(const uint8_t *plan, size_t len, plan_envelope *out, err *e) {
   TRY(check_header(plan, len, e));
   plan_envelope found = {.header = plan, .python_minor = -1, .python_micro = -1};
@@ -186,6 +208,8 @@ rc plan_envelope_read(const uint8_t *plan, size_t len, plan_envelope *out, err *
   rc r = walk_entries(&m, &body, &found, e);
   if (r != RC_OK) return err_prefix(e, r, "the plan is ");
   if (find_root_node(body, &root_node)) read_sink(root_node, &found);
+  TRY(check_text(found.target, "sink's path", e));
+  TRY(check_text(found.format, "sink's format", e));
   *out = found;
   return RC_OK;
 }

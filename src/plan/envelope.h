@@ -2,11 +2,11 @@
  * Apache-2.0
  *
  * A client's plan is "DSL_VERSION", two u16, a schema hash and MessagePack. plan_envelope_read
- * walks the MessagePack once, token by token, without building anything: it proves that the bytes
- * are whole, and notes where the sink's placeholder stands, what the root sink writes and which
- * Python the pickled functions need. It knows map keys ("Sink", "target", "inner"), not the
- * schema, so it serves every version; what a version names differently is simply not found.
- * Views point into the plan. Pure: no clock, no socket, bounded depth. */
+ * walks the MessagePack token by token, without building anything: it proves that the bytes are
+ * whole, and notes where the sink's placeholder stands, what the root sink writes and which Python
+ * the pickled functions need. It knows map keys ("Sink", "target", "inner"), not the schema, so it
+ * serves every version; what a version names differently is simply not found.
+ * Views point into the plan. Pure: no clock, no socket, no recursion. */
 #ifndef FLOE_PLAN_ENVELOPE_H
 #define FLOE_PLAN_ENVELOPE_H
 
@@ -18,7 +18,7 @@
 #define PLAN_HEADER_BYTES 79 /* "DSL_VERSION" + major + minor + 64 hex digits */
 
 typedef struct plan_text {
-  const char *s; /* not NUL-terminated */
+  const char *s; /* UTF-8 without NUL, not NUL-terminated */
   size_t len;
 } plan_text;
 

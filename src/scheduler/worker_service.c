@@ -94,8 +94,8 @@ static rc join(scheduler *s, const Cluster__JoinRequest *r, err *e) {
   TRY(check_join(s, r, e));
   sched_runtime runtimes[MAX_RUNTIMES] = {0};
   for (size_t i = 0; i < r->n_runtimes; i++) TRY(copy_runtime(r->runtimes[i], &runtimes[i], e));
-  char *host;
-  int port;
+  char *host = NULL;
+  int port = 0;
   TRY(split_address(r->task_address, &host, &port, e));
   sched_worker_spec spec = {
       .instance_id = r->instance_id,

@@ -1,0 +1,514 @@
+/* story/simulation.c: a cluster in which everything goes wrong, by seed. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * The simulation plays workers, network and clients. Workers restart, leave and are cut off; calls
+ * break; answers come late, twice, or cross a cancel. It knows what really runs where, which the
+ * scheduler can only infer, and checks: every query ends exactly once; no worker really runs more
+ * than it has slots; no attempt of a query that writes a destination starts while another one
+ * really runs. What a worker owes the scheduler is played faithfully: cut off for a lease, or with
+ * a call broken for a lease, it has stopped. */
+#include "sched/heap.h"
+#include "story.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { LEASE_MS = 10000, HEARTBEAT_MS = 3000, RUN_MS = 300, MAX_SLOTS = 4, N_VERSIONS = 3 };
+
+static const char *const versions[N_VERSIONS] = {"2.0.0", "1.44.2", "1.41.2"};
+
+typedef struct scale {
+  uint32_t seed, n_workers, n_queries;
+  int64_t arrival_ms;   /* all queries come within it */
+  uint32_t n_disasters; /* restarts, leaves and cuts */
+  uint32_t every;       /* sched_validate after so many events */
+} scale;
+
+typedef struct sim_worker {
+  char name[16];
+  uint32_t life, slots, running; /* running: really */
+  bool has[N_VERSIONS];
+  bool up, cut_off;
+  int64_t heard_ms; /* the scheduler has heard it last */
+} sim_worker;
+
+typedef struct sim_run { /* one attempt, as it really is */
+  uint32_t query, worker, life;
+  bool runs, reported;
+} sim_run;
+
+typedef struct sim_query {
+  bool writes, submitted, ended, forgotten;
+  uint32_t version, last_run; /* 0: none yet */
+  uint32_t n_running;
+} sim_query;
+
+typedef enum event_kind {
+  SUBMIT,
+  CANCEL,
+  HEARTBEAT,
+  REST,    /* a run comes to rest on its worker */
+  REPORT,  /* the scheduler hears of a run */
+  RESTART, /* a worker dies; its new life joins later */
+  LEAVE,   /* … says goodbye … */
+  CUT,     /* … is cut off … */
+  GIVE_UP, /* cut off for a lease, it stops all */
+  JOIN     /* … and comes (back) */
+} event_kind;
+
+typedef struct event {
+  heap_node node;
+  int64_t at_ms;
+  uint64_t order;
+  event_kind kind;
+  uint32_t who; /* query, worker or run */
+  sched_outcome outcome;
+} event;
+
+typedef struct sim {
+  scale scale;
+  uint64_t random;
+  sched *sched;
+  int64_t now_ms;
+  heap agenda;
+  uint64_t n_events;
+  sim_worker *workers;
+  sim_query *queries;
+  sim_run *runs; /* from 1; the attempt's id is the index */
+  uint32_t n_runs, cap_runs, n_ended;
+  uint32_t ends[5], losses;
+  uint32_t deaths, cuts, broken; /* faults that fired */
+} sim;
+
+/* ---- chance and time ---------------------------------------------------------------------- */
+
+static uint32_t chance(sim *m, uint32_t below) {
+  m->random = m->random * 6364136223846793005u + 1442695040888963407u;
+  return (uint32_t)(m->random >> 33) % below;
+}
+
+static bool event_before(const heap_node *a, const heap_node *b) {
+  const event *x = HEAP_ENTRY(a, event, node), *y = HEAP_ENTRY(b, event, node);
+  return x->at_ms != y->at_ms ? x->at_ms < y->at_ms : x->order < y->order;
+}
+
+static void plan(sim *m, int64_t in_ms, event_kind kind, uint32_t who, sched_outcome outcome) {
+  event *v = NEW(event);
+  *v = (event){.at_ms = m->now_ms + in_ms,
+               .order = ++m->n_events,
+               .kind = kind,
+               .who = who,
+               .outcome = outcome};
+  heap_put(&m->agenda, &v->node);
+}
+
+/* ---- what really runs --------------------------------------------------------------------- */
+
+static attempt_id next_attempt(void *arg) {
+  sim *m = arg;
+  attempt_id id = {0};
+  if (++m->n_runs >= m->cap_runs) {
+    m->cap_runs = m->cap_runs ? m->cap_runs * 2 : 1024;
+    m->runs = realloc(m->runs, m->cap_runs * sizeof *m->runs);
+    assert_non_null(m->runs);
+  }
+  m->runs[m->n_runs] = (sim_run){0};
+  memcpy(id.u.bytes, &m->n_runs, sizeof m->n_runs);
+  return id;
+}
+
+static void rest(sim *m, uint32_t run) {
+  sim_run *r = &m->runs[run];
+  if (!r->runs) return;
+  r->runs = false;
+  m->queries[r->query].n_running--;
+  m->workers[r->worker].running--;
+}
+
+static void rest_all(sim *m, uint32_t w) {
+  for (uint32_t i = m->n_runs; i > 0 && m->workers[w].running; i--)
+    if (m->runs[i].runs && m->runs[i].worker == w) rest(m, i);
+}
+
+/* How a run goes, most often well. What breaks is reported late and rests within a lease. */
+static void plan_run(sim *m, uint32_t run) {
+  int64_t takes = 1 + chance(m, 2 * RUN_MS);
+  uint32_t fate = chance(m, 100);
+  if (fate < 92) {
+    plan(m, takes, REST, run, 0);
+    plan(m, takes + chance(m, 3), REPORT, run, SCHED_DONE);
+    if (fate < 5) plan(m, takes + 3 + chance(m, 20000), REPORT, run, fate); /* once more, wrong */
+  } else if (fate < 95) {
+    plan(m, takes, REST, run, 0);
+    plan(m, takes, REPORT, run, fate == 92 ? SCHED_QUERY_ERROR : SCHED_LOST);
+  } else {
+    m->broken++;
+    int64_t rests = takes + chance(m, LEASE_MS);
+    plan(m, takes, REPORT, run, SCHED_UNREACHABLE);
+    plan(m, rests, REST, run, 0);
+    if (fate < 98) plan(m, rests + chance(m, 2000), REPORT, run, SCHED_DONE);
+  }
+}
+
+static uint32_t number_of(uuid u) {
+  uint32_t n;
+  memcpy(&n, u.bytes, sizeof n);
+  return n;
+}
+
+static void on_start(sim *m, const sched_action *a) {
+  uint32_t run = number_of(a->attempt.u), w = (uint32_t)atoi(a->worker + 1);
+  sim_query *q = &m->queries[number_of(a->query.u)];
+  sim_worker *worker = &m->workers[w];
+  assert_false(q->ended);
+  assert_true(worker->has[q->version]);
+  if (q->writes) assert_int_equal(q->n_running, 0);
+  m->runs[run] = (sim_run){.query = number_of(a->query.u), .worker = w, .life = worker->life};
+  if (!worker->up || worker->cut_off) {
+    plan(m, chance(m, 50), REPORT, run, SCHED_UNREACHABLE);
+    return;
+  }
+  m->runs[run].runs = true;
+  q->n_running++;
+  assert_true(++worker->running <= worker->slots);
+  plan_run(m, run);
+}
+
+static void on_stop(sim *m, const sched_action *a) {
+  uint32_t run = number_of(a->attempt.u);
+  const sim_worker *w = &m->workers[m->runs[run].worker];
+  bool answers = w->up && !w->cut_off && chance(m, 20);
+  int64_t takes = chance(m, answers ? 100 : LEASE_MS);
+  if (!answers) plan(m, 0, REPORT, run, SCHED_UNREACHABLE);
+  plan(m, takes, REST, run, 0);
+  if (answers) plan(m, takes, REPORT, run, SCHED_STOPPED);
+}
+
+static void on_ended(sim *m, const sched_action *a) {
+  sim_query *q = &m->queries[number_of(a->query.u)];
+  assert_true(q->submitted && !q->ended);
+  q->ended = true;
+  m->n_ended++;
+  m->ends[a->state]++;
+  m->losses += a->lost_too_often;
+}
+
+static void act(sim *m) {
+  for (sched_action a; sched_next_action(m->sched, &a);) switch (a.kind) {
+    case SCHED_START:
+      on_start(m, &a);
+      break;
+    case SCHED_STOP:
+      on_stop(m, &a);
+      break;
+    case SCHED_QUERY_ENDED:
+      on_ended(m, &a);
+      break;
+    case SCHED_QUERY_FORGOTTEN: {
+      sim_query *q = &m->queries[number_of(a.query.u)];
+      assert_true(q->ended && !q->forgotten);
+      q->forgotten = true;
+      break;
+    }
+    }
+}
+
+/* ---- what the scheduler is told ----------------------------------------------------------- */
+
+static query_id query_numbered(uint32_t n) {
+  query_id id = {0};
+  memcpy(id.u.bytes, &n, sizeof n);
+  return id;
+}
+
+static void submit_query(sim *m, uint32_t i) {
+  sim_query *q = &m->queries[i];
+  sched_runtime r = story_runtime(versions[q->version], "");
+  sched_query_spec spec = {.id = query_numbered(i),
+                           .priority = (int32_t)chance(m, 3),
+                           .n_retries = chance(m, 2),
+                           .polars_version = versions[q->version],
+                           .plan_header = r.plan_header,
+                           .python_minor = chance(m, 2) ? 11 : -1,
+                           .python_micro = -1,
+                           .writes_destination = q->writes};
+  rc code = sched_submit(m->sched, &spec, m->now_ms, NULL);
+  q->submitted = code == RC_OK;
+  if (code != RC_OK) plan(m, 500 + chance(m, 500), SUBMIT, i, 0); /* full, or no runtime now */
+  if (code == RC_OK && !chance(m, 20)) plan(m, chance(m, 4 * RUN_MS), CANCEL, i, 0);
+}
+
+static void join_worker(sim *m, uint32_t w) {
+  sim_worker *worker = &m->workers[w];
+  sched_runtime runtimes[N_VERSIONS];
+  size_t n = 0;
+  for (size_t i = 0; i < N_VERSIONS; i++)
+    if (worker->has[i]) runtimes[n++] = story_runtime(versions[i], "3.11.2");
+  char life[16];
+  snprintf(life, sizeof life, "%u", worker->life);
+  worker->up = true;
+  worker->cut_off = false;
+  worker->heard_ms = m->now_ms;
+  sched_worker_join(m->sched,
+                    &(sched_worker_spec){.instance_id = worker->name,
+                                         .incarnation = life,
+                                         .slots = worker->slots,
+                                         .runtimes = runtimes,
+                                         .n_runtimes = n},
+                    m->now_ms);
+}
+
+static void beat(sim *m, uint32_t w) {
+  sim_worker *worker = &m->workers[w];
+  plan(m, HEARTBEAT_MS, HEARTBEAT, w, 0);
+  if (!worker->up || worker->cut_off) return;
+  char life[16];
+  snprintf(life, sizeof life, "%u", worker->life);
+  if (sched_worker_heartbeat(m->sched, worker->name, life, m->now_ms))
+    worker->heard_ms = m->now_ms;
+  else
+    join_worker(m, w);
+}
+
+/* A report from a worker that is down or cut off cannot come: the call is found broken instead. */
+static void report(sim *m, const event *v) {
+  sim_run *r = &m->runs[v->who];
+  const sim_worker *w = &m->workers[r->worker];
+  sched_outcome outcome = v->outcome;
+  bool can_answer = w->up && !w->cut_off && w->life == r->life;
+  if (!can_answer) outcome = SCHED_UNREACHABLE;
+  attempt_id id = {0};
+  memcpy(id.u.bytes, &v->who, sizeof v->who);
+  sched_attempt_ended(m->sched, id, outcome, m->now_ms);
+}
+
+static void die(sim *m, uint32_t w, bool says_goodbye) {
+  sim_worker *worker = &m->workers[w];
+  if (!worker->up || worker->cut_off) return;
+  m->deaths++;
+  rest_all(m, w);
+  char life[16];
+  snprintf(life, sizeof life, "%u", worker->life++);
+  worker->up = false;
+  if (says_goodbye) sched_worker_leave(m->sched, worker->name, life, m->now_ms);
+  plan(m, chance(m, 2 * LEASE_MS), JOIN, w, 0);
+}
+
+static void cut(sim *m, uint32_t w) {
+  sim_worker *worker = &m->workers[w];
+  if (!worker->up || worker->cut_off) return;
+  worker->cut_off = true;
+  m->cuts++;
+  plan(m, worker->heard_ms + LEASE_MS - m->now_ms, GIVE_UP, w, 0);
+  plan(m, LEASE_MS + chance(m, LEASE_MS), JOIN, w, 0);
+}
+
+static void happen(sim *m, const event *v) {
+  switch (v->kind) {
+  case SUBMIT:
+    submit_query(m, v->who);
+    break;
+  case CANCEL:
+    if (!m->queries[v->who].forgotten)
+      assert_int_equal(sched_cancel(m->sched, query_numbered(v->who), m->now_ms, NULL), RC_OK);
+    break;
+  case HEARTBEAT:
+    beat(m, v->who);
+    break;
+  case REST:
+    rest(m, v->who);
+    break;
+  case REPORT:
+    report(m, v);
+    break;
+  case RESTART:
+    die(m, v->who, false);
+    break;
+  case LEAVE:
+    die(m, v->who, true);
+    break;
+  case CUT:
+    cut(m, v->who);
+    break;
+  case GIVE_UP:
+    rest_all(m, v->who);
+    break;
+  case JOIN:
+    join_worker(m, v->who);
+    break;
+  }
+}
+
+/* ---- the play ----------------------------------------------------------------------------- */
+
+static void set_the_stage(sim *m) {
+  const scale *c = &m->scale;
+  for (uint32_t w = 0; w < c->n_workers; w++) {
+    sim_worker *worker = &m->workers[w];
+    *worker = (sim_worker){.slots = 1 + chance(m, MAX_SLOTS)};
+    snprintf(worker->name, sizeof worker->name, "w%u", w);
+    for (uint32_t i = 0; i < N_VERSIONS; i++) /* each version is somewhere */
+      worker->has[i] = w % N_VERSIONS == i || c->n_workers < N_VERSIONS || !chance(m, 3);
+    plan(m, chance(m, 1000), JOIN, w, 0);
+    plan(m, 1000 + chance(m, HEARTBEAT_MS), HEARTBEAT, w, 0);
+  }
+  for (uint32_t i = 0; i < c->n_queries; i++) {
+    m->queries[i] = (sim_query){.version = chance(m, N_VERSIONS), .writes = chance(m, 2)};
+    plan(m, chance(m, (uint32_t)c->arrival_ms), SUBMIT, i, 0);
+  }
+  static const event_kind disasters[] = {RESTART, LEAVE, CUT};
+  for (uint32_t i = 0; i < c->n_disasters; i++)
+    plan(m, 1000 + chance(m, (uint32_t)c->arrival_ms), disasters[i % 3], chance(m, c->n_workers),
+         0);
+}
+
+/* A tick is due before the next event: it comes first. */
+static void tick_until(sim *m, int64_t at_ms) {
+  for (int64_t due; (due = sched_next_tick(m->sched)) <= at_ms;) {
+    m->now_ms = due;
+    sched_tick(m->sched, due);
+    assert_true(sched_next_tick(m->sched) > due);
+    act(m);
+  }
+  m->now_ms = at_ms;
+}
+
+static void play(sim *m) {
+  int64_t curtain_ms = m->scale.arrival_ms + 1000 * (int64_t)LEASE_MS;
+  for (uint64_t n = 0; m->n_ended < m->scale.n_queries; n++) {
+    event *v = HEAP_ENTRY(heap_first(&m->agenda), event, node);
+    heap_remove(&m->agenda, &v->node);
+    tick_until(m, v->at_ms);
+    assert_true(m->now_ms < curtain_ms); /* or a query waits for ever */
+    happen(m, v);
+    free(v);
+    if (n % m->scale.every == 0) {
+      const char *wrong = sched_validate(m->sched);
+      if (wrong) fail_msg("seed %u, event %lu: %s", m->scale.seed, (unsigned long)n, wrong);
+    }
+    act(m);
+  }
+}
+
+static void simulate(scale c, bool print) {
+  sim m = {.scale = c, .random = c.seed, .agenda.before = event_before};
+  m.workers = mem_new(c.n_workers * sizeof *m.workers);
+  m.queries = mem_new(c.n_queries * sizeof *m.queries);
+  m.sched = sched_new(&(sched_config){.min_workers = c.n_workers / 2,
+                                      .max_losses = 4,
+                                      .lease_ms = LEASE_MS,
+                                      .max_queued = c.n_queries / 2 + 1,
+                                      .max_finished = c.n_queries / 4,
+                                      .new_attempt = next_attempt,
+                                      .arg = &m});
+  set_the_stage(&m);
+  play(&m);
+  if (print)
+    print_message(
+        "%u workers, %u queries: %u attempts, %lu events, %.0f s played; %u deaths and %u "
+        "cuts of workers, %u broken calls; %u succeeded, %u failed (%u lost), "
+        "%u canceled\n",
+        c.n_workers, c.n_queries, m.n_runs, (unsigned long)m.n_events, (double)m.now_ms / 1000,
+        m.deaths, m.cuts, m.broken, m.ends[SCHED_QUERY_SUCCEEDED], m.ends[SCHED_QUERY_FAILED],
+        m.losses, m.ends[SCHED_QUERY_CANCELED]);
+  for (heap_node *n; (n = heap_first(&m.agenda));) {
+    heap_remove(&m.agenda, n);
+    free(HEAP_ENTRY(n, event, node));
+  }
+  assert_true(m.broken && (c.n_disasters < 100 || (m.deaths && m.cuts))); /* the faults fired … */
+  assert_true(m.ends[SCHED_QUERY_SUCCEEDED] > c.n_queries / 2);           /* … and did not win */
+  heap_deinit(&m.agenda);
+  sched_free(m.sched);
+  free(m.workers);
+  free(m.queries);
+  free(m.runs);
+}
+
+static void small_clusters_checked_after_every_event(void **state) {
+  (void)state;
+  for (uint32_t seed = 1; seed <= 60; seed++)
+    simulate((scale){.seed = seed,
+                     .n_workers = 1 + seed % 7,
+                     .n_queries = 150,
+                     .arrival_ms = 30000,
+                     .n_disasters = seed % 20,
+                     .every = 1},
+             false);
+}
+
+static void a_thousand_workers_and_a_hundred_thousand_queries(void **state) {
+  (void)state;
+  simulate((scale){.seed = 20,
+                   .n_workers = 1000,
+                   .n_queries = 100000,
+                   .arrival_ms = 20000,
+                   .n_disasters = 600,
+                   .every = 5000},
+           true);
+}
+
+/* ---- cost --------------------------------------------------------------------------------- */
+
+/* A queue of 10,000 in front of n workers: each end of a task starts the next and lets one in. */
+static void measure(uint32_t n_workers) {
+  enum { QUEUED = 10000, TASKS = 100000 };
+  sim m = {.scale = {.n_workers = n_workers, .n_queries = TASKS}, .random = 1};
+  m.workers = mem_new(n_workers * sizeof *m.workers);
+  m.sched = sched_new(&(sched_config){.max_losses = 2,
+                                      .lease_ms = LEASE_MS,
+                                      .max_queued = QUEUED + n_workers,
+                                      .max_finished = 1000,
+                                      .new_attempt = next_attempt,
+                                      .arg = &m});
+  for (uint32_t w = 0; w < n_workers; w++) {
+    m.workers[w] = (sim_worker){.slots = 1, .has[0] = true};
+    snprintf(m.workers[w].name, sizeof m.workers[w].name, "w%u", w);
+    join_worker(&m, w);
+  }
+  sched_runtime r = story_runtime(versions[0], "");
+  sched_query_spec spec = {.plan_header = r.plan_header, .python_minor = -1};
+  uint32_t submitted = 0, started = 0;
+  int64_t began = clock_wall_us();
+  attempt_id *running = mem_new(TASKS * sizeof *running);
+  for (uint32_t ended = 0; ended < TASKS; ended++) {
+    while (submitted < TASKS && submitted < ended + QUEUED + n_workers) {
+      spec.id = query_numbered(submitted++);
+      assert_int_equal(sched_submit(m.sched, &spec, 1, NULL), RC_OK);
+    }
+    for (sched_action a; sched_next_action(m.sched, &a);)
+      if (a.kind == SCHED_START) running[started++] = a.attempt;
+    sched_attempt_ended(m.sched, running[ended], SCHED_DONE, 1);
+  }
+  double us = (double)(clock_wall_us() - began) / TASKS;
+  print_message("%4u workers, %d queued: %.2f us for each task, %.0f tasks/s\n", n_workers, QUEUED,
+                us, 1e6 / us);
+  assert_int_equal(started, TASKS);
+  sched_free(m.sched);
+  free(m.workers);
+  free(m.runs);
+  free(running);
+}
+
+static void cost_of_a_task(void **state) {
+  (void)state;
+  measure(10);
+  measure(100);
+  measure(1000);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(small_clusters_checked_after_every_event),
+      cmocka_unit_test(a_thousand_workers_and_a_hundred_thousand_queries),
+      cmocka_unit_test(cost_of_a_task),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
