@@ -26,7 +26,8 @@ static void trim_broken_tail(char *text, size_t len) {
   if (len - start < want) text[start - 1] = '\0';
 }
 
-static void fill(err *e, rc code, const char *file, int line, const char *fmt, va_list ap) {
+__attribute__((format(printf, 5, 0))) static void fill(err *e, rc code, const char *file, int line,
+                                                       const char *fmt, va_list ap) {
   e->code = code;
   e->file = file;
   e->line = line;
