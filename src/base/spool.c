@@ -66,13 +66,13 @@ static rc move_to_file(spool *s, err *e) {
   return RC_OK;
 }
 
-static void unmap(spool *s) {
+void spool_drop_view(spool *s) {
   if (s->mapped) munmap(s->mapped, s->mapped_len);
   s->mapped = NULL;
 }
 
 rc spool_append(spool *s, const void *data, size_t len, err *e) {
-  unmap(s);
+  spool_drop_view(s);
   if (s->fd < 0 && s->head.len + len > s->memory_bytes) TRY(move_to_file(s, e));
   if (s->fd < 0)
     TRY(buf_append(&s->head, data, len, e));
@@ -124,7 +124,7 @@ rc spool_view(spool *s, const uint8_t **data, err *e) {
 
 void spool_free(spool *s) {
   if (!s) return;
-  unmap(s);
+  spool_drop_view(s);
   if (s->fd >= 0) close(s->fd);
   buf_deinit(&s->head);
   free(s->dir);

@@ -20,8 +20,10 @@ uint64_t spool_len(const spool *s);
 /* Copies up to `len` bytes from `offset`; *got is less only at the end. */
 MUST_CHECK rc spool_read(const spool *s, uint64_t offset, void *out, size_t len, size_t *got,
                          err *e);
-/* The whole as one view: the heap block, or a read-only mapping. Valid until append or free. */
+/* The whole as one view: the heap block, or a read-only mapping. Valid until append, drop or free.
+ */
 MUST_CHECK rc spool_view(spool *s, const uint8_t **data, err *e);
+void spool_drop_view(spool *s);
 int spool_fd(const spool *s); /* the file, owned by the spool; -1 while all is on the heap */
 void spool_free(spool *s);    /* NULL is fine */
 

@@ -62,8 +62,6 @@ static void lower_case(char *s) {
 
 static rc build_request(const attempt *a, const sched_action *start, buf *out, err *e) {
   query *q = a->query;
-  const uint8_t *plan;
-  TRY(spool_view(q->plan, &plan, e));
   uuid_text attempt_text = uuid_print(a->id.u), id = uuid_print(q->id.u);
   char python[16], format[16];
   python_text(q, python);
@@ -77,7 +75,7 @@ static rc build_request(const attempt *a, const sched_action *start, buf *out, e
   m.stage = start->stage;
   m.task = start->task;
   m.polars_version = q->polars_version;
-  m.plan_header = (ProtobufCBinaryData){PLAN_HEADER_BYTES, (uint8_t *)(uintptr_t)plan};
+  m.plan_header = (ProtobufCBinaryData){PLAN_HEADER_BYTES, q->plan_header};
   m.python_version = python;
   m.engine = (Cluster__Engine)q->settings.engine;
   m.has_optimization_flags = q->settings.has_optimization_flags;

@@ -41,6 +41,7 @@ typedef struct query {
   char *polars_version; /* the client's */
   query_settings settings;
   spool *plan; /* NULL once the query is over */
+  uint8_t plan_header[PLAN_HEADER_BYTES];
   plan_sink_kind sink;
   char *target, *format; /* of a user's file sink; "" */
   uint64_t placeholder_offset;

@@ -160,18 +160,20 @@ static query *make_query(submission *sub, const Client__SubmitQueryRequest *requ
   q->python_minor = envelope->python_minor;
   q->python_micro = envelope->python_micro;
   q->times.submitted_us = clock_wall_us();
+  memcpy(q->plan_header, envelope->header, sizeof q->plan_header);
+  spool_drop_view(sub->plan); /* nothing looks into the plan from here on */
   q->plan = sub->plan;
   sub->plan = NULL;
   return q;
 }
 
-static rc enqueue(scheduler *s, const query *q, const uint8_t *plan_header, err *e) {
+static rc enqueue(scheduler *s, const query *q, err *e) {
   sched_query_spec spec = {
       .id = q->id,
       .priority = q->settings.priority,
       .n_retries = q->settings.n_retries,
       .polars_version = q->polars_version,
-      .plan_header = plan_header,
+      .plan_header = q->plan_header,
       .python_minor = q->python_minor,
       .python_micro = q->python_micro,
       .writes_destination = !query_is_anonymous(q),
@@ -207,11 +209,9 @@ static void accept_query(submission *sub, const Client__SubmitQueryRequest *requ
            "POLARS_CLOUD_USER_NAME");
     return;
   }
-  uint8_t plan_header[PLAN_HEADER_BYTES];
-  memcpy(plan_header, sub->envelope.header, sizeof plan_header);
   query *q = make_query(sub, request);
   err e = {0};
-  rc r = enqueue(s, q, plan_header, &e);
+  rc r = enqueue(s, q, &e);
   if (r != RC_OK) {
     query_unref(q);
     refuse_err(call, r, &e);
