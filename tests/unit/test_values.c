@@ -180,17 +180,17 @@ static rc port_number(const char *text, int64_t *out, err *e) {
 
 static void cores_bools_ports(void **state) {
   (void)state;
-  static const number_case cores[] = {
-      {"2", 2000},    {"1.5", 1500},    {"500m", 500},   {" 2.0 ", 2000}, {"", REFUSED},
-      {"m", REFUSED}, {"-1", REFUSED},  {"2x", REFUSED}, {"1e3", REFUSED}};
+  static const number_case cores[] = {{"2", 2000},     {"1.5", 1500},   {"500m", 500},
+                                      {" 2.0 ", 2000}, {"", REFUSED},   {"m", REFUSED},
+                                      {"-1", REFUSED}, {"2x", REFUSED}, {"1e3", REFUSED}};
   check_numbers(milli_cores, cores, LEN(cores));
-  static const number_case bools[] = {{"true", 1},    {"True", 1},    {"1", 1},      {"yes\n", 1},
-                                      {"false", 0},   {"0", 0},       {"NO", 0},     {"", REFUSED},
-                                      {"2", REFUSED}, {"on", REFUSED}, {"truee", REFUSED}};
+  static const number_case bools[] = {
+      {"true", 1}, {"True", 1},   {"1", 1},       {"yes\n", 1},    {"false", 0},      {"0", 0},
+      {"NO", 0},   {"", REFUSED}, {"2", REFUSED}, {"on", REFUSED}, {"truee", REFUSED}};
   check_numbers(bool_number, bools, LEN(bools));
-  static const number_case ports[] = {{"1", 1},           {"65535", 65535}, {" 5051 ", 5051},
+  static const number_case ports[] = {{"1", 1},           {"65535", 65535},   {" 5051 ", 5051},
                                       {"0", REFUSED},     {"65536", REFUSED}, {"", REFUSED},
-                                      {"5051x", REFUSED}, {"-1", REFUSED},  {"100000", REFUSED}};
+                                      {"5051x", REFUSED}, {"-1", REFUSED},    {"100000", REFUSED}};
   check_numbers(port_number, ports, LEN(ports));
 }
 
