@@ -36,11 +36,11 @@ static void end(dial *d) {
   void (*on_done)(void *, uv_tcp_t *, const char *) = d->on_done;
   void *arg = d->arg;
   uv_tcp_t *tcp = d->tcp;
-  const char *why = tcp ? NULL : uv_strerror(d->error);
+  int error = d->error;
   if (d->all) uv_freeaddrinfo(d->all);
   free(d->host);
   free(d);
-  if (on_done) on_done(arg, tcp, why);
+  if (on_done) on_done(arg, tcp, tcp ? NULL : uv_strerror(error));
 }
 
 static void try_next(dial *d);

@@ -51,7 +51,7 @@ static void drop_queue(grpc_call *call) {
   while (call->queue) pop_chunk(call);
 }
 
-void grpc_call_drop_message(grpc_call *call) {
+static void drop_message(grpc_call *call) {
   grpc_server_discharge(call->conn->server, call->message.len);
   buf_deinit(&call->message);
 }
@@ -64,7 +64,7 @@ static void tell_handler(grpc_call *call) {
 
 void grpc_call_close(grpc_call *call) {
   drop_queue(call);
-  grpc_call_drop_message(call);
+  drop_message(call);
   oneshot_cancel(&call->deadline);
   list_remove(&call->node);
   call->conn = NULL;
@@ -210,6 +210,7 @@ void grpc_call_abort(grpc_call *call, rc code, const char *text) {
   tell_handler(call);
   if (grpc_call_ended(call)) return;
   drop_queue(call);
+  drop_message(call);
   grpc_call_finish(call, code, text);
 }
 

@@ -176,9 +176,11 @@ static void on_request_complete(grpc_call *call) {
   } else if (!grpc_frame_between(&call->frame)) {
     grpc_call_abort(call, RC_INVALID, "the request ends in the middle of its message");
   } else if (call->method->on_request) {
-    const uint8_t *message = call->message.data ? call->message.data : (const uint8_t *)"";
-    call->method->on_request(call, message, call->message.len);
-    grpc_call_drop_message(call);
+    buf message = call->message; /* stays whole for the handler, however the call ends in it */
+    call->message = (buf){0};
+    call->method->on_request(call, (const uint8_t *)buf_text(&message), message.len);
+    grpc_server_discharge(call->conn->server, message.len);
+    buf_deinit(&message);
   } else {
     call->method->on_end(call);
   }

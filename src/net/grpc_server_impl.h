@@ -84,11 +84,10 @@ void grpc_server_discharge(grpc_server *server, size_t bytes);
 grpc_call *grpc_call_new(grpc_server_conn *conn, int32_t stream);
 /* The stream is closed: everything is released but the object itself, which waits for unrefs. */
 void grpc_call_close(grpc_call *call);
-/* The server ends the call: what was queued is dropped and the handler hears of it at once. */
+/* The server ends the call: what it holds is dropped and the handler hears of it at once. */
 void grpc_call_abort(grpc_call *call, rc code, const char *text);
 /* An answer that is not gRPC, because the request was not. */
 void grpc_call_answer_http(grpc_call *call, const char *status);
-void grpc_call_drop_message(grpc_call *call);
 /* The answer is out, the client still uploads: tell it to stop. */
 void grpc_call_stop_upload(grpc_call *call);
 

@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+enum { UPLOAD_REFUSED = 33 << 20 }; /* bytes of a message that /t/Upload refuses when it begins */
+
 typedef struct world {
   uv_loop_t loop;
   grpc_server *server; /* NULL: it was shut down */
@@ -180,7 +182,7 @@ static inline void serve_stream(grpc_call *call, const uint8_t *message, size_t 
 
 static inline void upload_open(grpc_call *call, uint64_t len) {
   world *w = grpc_call_user(call);
-  if (len == 1234567) grpc_call_finish(call, RC_EXHAUSTED, "not that size");
+  if (len == UPLOAD_REFUSED) grpc_call_finish(call, RC_EXHAUSTED, "not that size");
   spool_free(w->upload);
   w->upload = spool_new("/tmp", 1 << 20);
 }
@@ -198,7 +200,19 @@ static inline void upload_end(grpc_call *call) {
   grpc_call_finish(call, RC_OK, NULL);
 }
 
+/* The request says how many bytes the response shall have. */
+static inline void serve_big(grpc_call *call, const uint8_t *message, size_t len) {
+  char *text = mem_strndup((const char *)message, len);
+  size_t size = (size_t)atoll(text);
+  uint8_t *big = mem_new(size);
+  grpc_call_send(call, big, size);
+  grpc_call_finish(call, RC_OK, NULL);
+  free(big);
+  free(text);
+}
+
 static const grpc_method WORLD_METHODS[] = {
+    {.path = "/t/Big", .on_request = serve_big},
     {.path = "/t/Echo", .on_request = serve_echo},
     {.path = "/t/Fail", .on_request = serve_fail},
     {.path = "/t/Wait", .on_request = serve_wait},
@@ -219,7 +233,8 @@ typedef struct world_config {
   const char *ip, *host;
   unsigned connect_ms, keepalive_ms;
   SSL_CTX *server_tls, *client_tls; /* owned by the world */
-  int port;
+  int port;                         /* of the server; 0: a free one */
+  int peer_port;                    /* what the channel connects to; 0: the world's own server */
 } world_config;
 
 static inline void world_open_server(world *w, const world_config *c) {
@@ -240,7 +255,7 @@ static inline void world_open(world *w, const world_config *c) {
   assert_int_equal(uv_loop_init(&w->loop), 0);
   world_open_server(w, c);
   grpc_channel_config channel = {.host = c->host ? c->host : "127.0.0.1",
-                                 .port = grpc_server_port(w->server),
+                                 .port = c->peer_port ? c->peer_port : grpc_server_port(w->server),
                                  .tls = c->client_tls,
                                  .token = c->client_token,
                                  .connect_ms = c->connect_ms,
