@@ -118,6 +118,11 @@ static void set_options(exchange *x) {
 
 /* ---- what came of it ---- */
 
+/* Busy, or broken for the moment. */
+static bool may_pass(long status) {
+  return status >= 500 || status == 429 || status == 408;
+}
+
 typedef enum verdict { VERDICT_DONE, VERDICT_AGAIN, VERDICT_FAILED } verdict;
 
 static verdict judge(const exchange *x) {
@@ -136,7 +141,7 @@ static verdict judge(const exchange *x) {
     return VERDICT_FAILED;
   }
   if (x->status >= 200 && x->status < 300) return VERDICT_DONE;
-  return x->status >= 500 || x->status == 429 || x->status == 408 ? VERDICT_AGAIN : VERDICT_FAILED;
+  return may_pass(x->status) ? VERDICT_AGAIN : VERDICT_FAILED;
 }
 
 /* The text inside <name>…</name>; empty when there is none. */
@@ -160,13 +165,13 @@ static void describe_answer(const exchange *x, buf *out) {
   else if (!strstr(body, "X-Amz-") && *body)
     buf_printf(out, ": %.*s", MAX_SHOWN, body);
   for (size_t i = 0; i < out->len; i++)
-    if (out->data[i] < ' ') out->data[i] = ' ';
+    if (out->data[i] < ' ' || out->data[i] > '~') out->data[i] = ' ';
 }
 
 static rc code_of_status(long status) {
   if (status == 401 || status == 403) return RC_DENIED;
   if (status == 404) return RC_NOT_FOUND;
-  return status >= 500 || status == 429 || status == 408 ? RC_UNAVAILABLE : RC_IO;
+  return may_pass(status) ? RC_UNAVAILABLE : RC_IO;
 }
 
 static rc explain(const exchange *x, int tries, err *e) {

@@ -3,7 +3,7 @@
  * Blocking calls for a thread pool, from any thread; libcurl does the work and connections stay
  * open between calls. Time is bounded: 5 s to connect, 60 s without progress. What may pass (no
  * connection, 408, 429, 5xx) is tried again after 0.2, 0.4, 0.8 and 1.6 s. A redirect is an error.
- * Texts name the URL without its query: that is the signature.
+ * The process must ignore SIGPIPE. Texts name the URL without its query: that is the signature.
  *
  * RC_UNAVAILABLE: the store stayed out of reach; RC_DENIED: it refused (401, 403); RC_NOT_FOUND:
  * 404; RC_IO: any other answer. */
