@@ -1,0 +1,54 @@
+"""The executor's program: say hello, then run one task after the other until the worker is gone.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+from .interrupt import Interrupt
+from .link import Link, close_all_but_link
+
+PR_SET_PDEATHSIG = 1
+FIRST_TO_GO = "1000"  # oom_score_adj: an executor is lost before anything else on the machine
+
+
+def tie_to_worker() -> None:
+    """Die with the worker, and before it when memory runs out."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(FIRST_TO_GO)
+    except OSError as error:
+        print(f"oom_score_adj stays as it is: {error}", file=sys.stderr)
+
+
+def main() -> None:
+    close_all_but_link()
+    tie_to_worker()
+    interrupt = Interrupt()
+    from . import identity, task  # with them comes Polars, which must find our SIGINT handler
+
+    link = Link()
+    link.hello(identity.hello())
+    while (frame := link.receive()) is not None:
+        kind = frame.WhichOneof("body")
+        if kind == "run":
+            plan = task.Plan(frame.run.plan, None if frame.run.plan else link.take_fd())
+            link.done(task.run(frame.run, plan, interrupt))
+            plan.close()
+        elif kind == "cancel":
+            if not interrupt.acknowledge():
+                sys.exit("a Cancel came without its SIGINT")
+            link.canceled(frame.cancel.task)
+    # No finalizers: a user's thread or atexit hook must not keep the process.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""One task: a plan that Polars runs whole, its result's rows counted and its first rows shown.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import mmap
+import os
+import time
+from typing import BinaryIO
+
+import polars as pl
+
+from .executor_pb2 import Done, Run
+from .interrupt import Interrupt
+
+# cluster.Engine; AUTO is streaming, as in Polars itself from 2.0 on.
+ENGINES = {0: "streaming", 1: "streaming", 2: "in-memory"}
+
+# The bits of a client's optimization flags. Polars before 1.42 laid them out in another way.
+FLAG_BITS = {
+    0: "projection_pushdown",
+    2: "predicate_pushdown",
+    3: "cluster_with_columns",
+    4: "type_coercion",
+    5: "simplify_expression",
+    6: "type_check",
+    7: "slice_pushdown",
+    8: "comm_subplan_elim",
+    9: "comm_subexpr_elim",
+    12: "eager",
+    13: "row_estimate",
+    14: "fast_projection",
+    15: "check_order_observe",
+    16: "sort_collapse",
+    17: "pre_partition_hive",
+    19: "join_order",
+}
+
+MAX_MESSAGE = 16 << 20  # with MAX_HEAD, well within a frame
+MAX_HEAD = 32 << 20
+MAX_COUNTED_TEXT = 1 << 30  # bytes of CSV or NDJSON that are worth reading to count their rows
+
+SCANS = {
+    "parquet": functools.partial(pl.scan_parquet, glob=False, hive_partitioning=False),
+    "ipc": functools.partial(pl.scan_ipc, glob=False, hive_partitioning=False),
+    "csv": functools.partial(pl.scan_csv, glob=False, infer_schema=False),
+    "ndjson": pl.scan_ndjson,
+}
+
+
+class Plan:
+    """The bytes of a plan: inline, or in a descriptor that is ours to close."""
+
+    def __init__(self, data: bytes, fd: int | None) -> None:
+        self._data = data
+        self._fd = fd
+
+    def deserialize(self) -> pl.LazyFrame:
+        if self._fd is None:
+            return pl.LazyFrame.deserialize(io.BytesIO(self._data))
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        with os.fdopen(self._fd, "rb", closefd=False) as file:
+            return pl.LazyFrame.deserialize(file)
+
+    def contains(self, part: bytes) -> bool:
+        if self._fd is None:
+            return part in self._data
+        with mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ) as data:
+            return data.find(part) >= 0
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+def run(request: Run, plan: Plan, interrupt: Interrupt) -> Done:
+    done = Done(task=request.task)
+    wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+    _, error = interrupt.guard(lambda: execute(request, plan, done))
+    done.run_us = (time.perf_counter_ns() - wall) // 1000
+    done.cpu_us = (time.process_time_ns() - cpu) // 1000
+    done.ok = error is None
+    if error is not None:
+        done.interrupted = isinstance(error, KeyboardInterrupt)
+        done.error_type = type(error).__name__
+        done.error_message = message_of(error)
+    return done
+
+
+def execute(request: Run, plan: Plan, done: Done) -> None:
+    counted = countable_sink(request, plan)
+    frame = plan.deserialize()
+    frame.collect(
+        engine=ENGINES.get(request.engine, "streaming"),  # type: ignore[call-overload]
+        optimizations=optimizations(request),
+    )
+    if request.result_path:
+        show(request.result_path, request.head_rows, done)
+    elif counted:
+        count(counted, request.sink_format, done)
+
+
+def optimizations(request: Run) -> pl.QueryOptFlags:
+    flags = pl.QueryOptFlags()
+    bits = request.optimization_flags
+    unknown = bits & ~sum(1 << bit for bit in FLAG_BITS)
+    if not request.HasField("optimization_flags") or unknown:
+        return flags
+    for bit, name in FLAG_BITS.items():
+        if hasattr(flags._pyoptflags, name):
+            setattr(flags._pyoptflags, name, bool(bits >> bit & 1))
+    return flags
+
+
+def show(path: str, head_rows: int, done: Done) -> None:
+    """The rows of our own parquet file, and the first of them as an Arrow IPC file."""
+    scan = SCANS["parquet"](path)
+    if head_rows:
+        try:
+            head = scan.head(head_rows).collect(engine="in-memory")
+            file = io.BytesIO()
+            head.write_ipc(file)
+            if file.tell() > MAX_HEAD:
+                done.head_error = f"the first {head.height} rows take {file.tell()} bytes"
+            else:
+                done.head = file.getvalue()
+            if head.width and head.height < head_rows:  # that was all: no second look
+                done.rows = head.height
+                return
+        except Exception as error:
+            done.head_error = message_of(error)
+    done.rows = scan.select(pl.len()).collect(engine="in-memory").item()
+
+
+def countable_sink(request: Run, plan: Plan) -> str | None:
+    """The user's destination when its rows can be counted after the run; asked before the run,
+    for a folder that already holds files would lend us their rows."""
+    path = request.sink_path
+    if not path or request.sink_format not in SCANS:
+        return None
+    path = path[len("file://") :] if path.startswith("file://") else path
+    if "://" in path:
+        return None
+    path = os.path.expanduser(path)
+    if os.path.isdir(path) and os.listdir(path):
+        return None
+    if request.sink_format == "csv" and not plan.contains(plain_csv_options()):
+        return None  # no header, or other quotes: counting lines could be wrong
+    return path
+
+
+@functools.lru_cache(maxsize=None)
+def plain_csv_options() -> bytes:
+    plan: bytes = pl.LazyFrame().sink_csv("x", lazy=True).serialize()
+    return plan[plan.index(b"include_header") : plan.index(b"unified_sink_args")]
+
+
+def count(path: str, file_format: str, done: Done) -> None:
+    """Best effort: a destination whose rows cannot be counted is no failure of the query."""
+    try:
+        files = [path]
+        if os.path.isdir(path):
+            files = [os.path.join(top, name) for top, _, names in os.walk(path) for name in names]
+        if file_format in ("csv", "ndjson"):
+            if sum(os.path.getsize(file) for file in files) > MAX_COUNTED_TEXT:
+                return
+        scans = [SCANS[file_format](file).select(pl.len()) for file in files]
+        done.rows = sum(frame.item() for frame in pl.collect_all(scans))
+    except Exception:
+        done.ClearField("rows")
+
+
+def message_of(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as second:
+        text = f"({type(second).__name__} while printing the error)"
+    # NUL ends a string on the other side; half a surrogate pair is not UTF-8.
+    data = text.replace("\0", "\\0").encode("utf-8", "replace")
+    return data[:MAX_MESSAGE].decode("utf-8", "ignore")

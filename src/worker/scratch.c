@@ -1,0 +1,200 @@
+/* worker/scratch.c: see scratch.h. SPDX-License-Identifier: Apache-2.0
+ *
+ * No fsync: a result that a power cut empties is asked for again, and syncing costs more than a
+ * small query. */
+#include "worker/scratch.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/location.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ATTEMPT_PREFIX ".attempt-"
+
+/* ---- folders ---- */
+
+static rc make_one(const char *path, bool *made, err *e) {
+  *made = mkdir(path, 0755) == 0;
+  if (!*made && errno != EEXIST) return ERR_ERRNO(e, errno, "making folder %s", path);
+  /* A strict umask must not lock the executors' user out. */
+  if (*made && chmod(path, 0755)) return ERR_ERRNO(e, errno, "opening folder %s", path);
+  return RC_OK;
+}
+
+static rc make_path(const char *path, bool *made_last, err *e) {
+  char *part = mem_strdup(path);
+  rc r = RC_OK;
+  for (char *slash = strchr(part + 1, '/'); slash && r == RC_OK; slash = strchr(slash + 1, '/')) {
+    *slash = '\0';
+    r = make_one(part, made_last, e);
+    *slash = '/';
+  }
+  if (r == RC_OK) r = make_one(part, made_last, e);
+  free(part);
+  return r;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at) {
+  (void)st, (void)flag, (void)at;
+  remove(path);
+  return 0;
+}
+
+static void remove_tree(const char *path) {
+  enum { OPEN_FOLDERS = 16 };
+  nftw(path, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A folder with a foreseeable name in a place like /tmp must be ours and no link. */
+static rc check_ours(const char *path, err *e) {
+  struct stat st;
+  if (lstat(path, &st)) return ERR_ERRNO(e, errno, "looking at %s", path);
+  if (S_ISDIR(st.st_mode) && st.st_uid == geteuid()) return RC_OK;
+  return ERR(e, RC_DENIED,
+             "expected %s to be a folder of user %u, found one of user %u, or a link; remove it or "
+             "set POLARS_TEMP_DIR",
+             path, (unsigned)geteuid(), (unsigned)st.st_uid);
+}
+
+/* ---- the worker's folder ---- */
+
+static void remove_marked(const char *marker) {
+  char target[4096];
+  ssize_t n = readlink(marker, target, sizeof target - 1);
+  if (n <= 0) return;
+  target[n] = '\0';
+  const char *slash = strrchr(target, '/');
+  if (!slash || strncmp(slash + 1, ATTEMPT_PREFIX, strlen(ATTEMPT_PREFIX)) != 0) return;
+  if (unlink(target) == 0) LOG_INFO("removed what a dead worker left", "file", target);
+  *strrchr(target, '/') = '\0';
+  rmdir(target); /* its folder, unless it holds something */
+}
+
+static void remove_leftovers(const char *dir) {
+  DIR *d = opendir(dir);
+  for (struct dirent *entry; d && (entry = readdir(d)) != NULL;) {
+    char *path = mem_printf("%s/%s", dir, entry->d_name);
+    remove_marked(path);
+    free(path);
+  }
+  if (d) closedir(d);
+  remove_tree(dir);
+}
+
+static rc make_executor_dir(const scratch *s, err *e) {
+  if (mkdir(s->executor_dir, 0700)) return ERR_ERRNO(e, errno, "making %s", s->executor_dir);
+  if (s->user.other && chown(s->executor_dir, s->user.uid, s->user.gid))
+    return ERR_ERRNO(e, errno, "giving %s to user %s", s->executor_dir, s->user.name);
+  return RC_OK;
+}
+
+static rc open_dir(const scratch *s, err *e) {
+  bool made;
+  TRY(make_path(s->dir, &made, e));
+  TRY(check_ours(s->dir, e));
+  if (!made) {
+    remove_leftovers(s->dir);
+    TRY(make_one(s->dir, &made, e));
+    TRY(check_ours(s->dir, e));
+  }
+  return make_executor_dir(s, e);
+}
+
+rc scratch_open(scratch *s, const char *temp_dir, const char *instance_id,
+                const executor_user *user, err *e) {
+  char *name = mem_strdup(instance_id);
+  for (char *c = name; *c; c++)
+    if (*c == '/') *c = '_';
+  *s = (scratch){.dir = mem_printf("%s/worker-%s", temp_dir, name), .user = *user};
+  s->executor_dir = mem_printf("%s/executor", s->dir);
+  free(name);
+  rc r = open_dir(s, e);
+  if (r == RC_OK) return RC_OK;
+  free(s->dir);
+  free(s->executor_dir);
+  *s = (scratch){0};
+  return err_prefix(e, r, "temp_dir: ");
+}
+
+void scratch_close(scratch *s) {
+  if (s->dir) remove_tree(s->dir);
+  free(s->dir);
+  free(s->executor_dir);
+  *s = (scratch){0};
+}
+
+/* ---- one attempt ---- */
+
+void output_local(output *o, const scratch *s, const char *attempt, const char *directory) {
+  *o = (output){
+      .scratch_path = mem_printf("%s/" ATTEMPT_PREFIX "%s.parquet", directory, attempt),
+      .directory = mem_strdup(directory),
+      .marker = mem_printf("%s/attempt-%s", s->dir, attempt),
+  };
+}
+
+void output_upload(output *o, const scratch *s, const char *attempt) {
+  *o = (output){.scratch_path = mem_printf("%s/attempt-%s.parquet", s->dir, attempt)};
+}
+
+static rc make_file(const char *path, const executor_user *user, err *e) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return ERR_ERRNO(e, errno, "making %s", path);
+  int failed = fchmod(fd, 0644) ? errno : 0;
+  if (!failed && user->other && fchown(fd, user->uid, user->gid)) failed = errno;
+  close(fd);
+  return failed ? ERR_ERRNO(e, failed, "giving %s to the executors", path) : RC_OK;
+}
+
+rc output_prepare(output *o, const scratch *s, err *e) {
+  if (!o->scratch_path) return RC_OK;
+  if (o->directory) {
+    TRY(make_path(o->directory, &o->made_directory, e));
+    if (symlink(o->scratch_path, o->marker))
+      return ERR_ERRNO(e, errno, "noting an attempt in %s", s->dir);
+  }
+  return make_file(o->scratch_path, &s->user, e);
+}
+
+rc output_commit(output *o, err *e) {
+  /* From now on it is the worker's: another query's Python must not change it. */
+  if (lchown(o->scratch_path, geteuid(), getegid()))
+    return ERR_ERRNO(e, errno, "taking over %s", o->scratch_path);
+  char *final_path = mem_printf("%s/" LOCATION_FIRST_PART, o->directory);
+  rc r = RC_OK;
+  if (rename(o->scratch_path, final_path))
+    r = ERR_ERRNO(e, errno, "naming the result %s", final_path);
+  free(final_path);
+  if (r == RC_OK) o->made_directory = false; /* it holds a result */
+  return r;
+}
+
+rc output_size(const char *path, uint64_t *bytes, err *e) {
+  struct stat st;
+  if (lstat(path, &st)) return ERR_ERRNO(e, errno, "looking at %s", path);
+  if (!S_ISREG(st.st_mode)) return ERR(e, RC_DATA_LOSS, "%s is no ordinary file", path);
+  *bytes = (uint64_t)st.st_size;
+  return RC_OK;
+}
+
+void output_discard(output *o) {
+  if (o->scratch_path) unlink(o->scratch_path);
+  if (o->made_directory) rmdir(o->directory);
+  if (o->marker) unlink(o->marker);
+}
+
+void output_deinit(output *o) {
+  free(o->scratch_path);
+  free(o->directory);
+  free(o->marker);
+  *o = (output){0};
+}

@@ -1,0 +1,188 @@
+/* worker/task_service.c: see task_service.h. SPDX-License-Identifier: Apache-2.0
+ *
+ * The call is the attempt: a call that ends early cancels its task, and a task ends its call. Each
+ * may be over first, so a `running` lives until both are. */
+#include "worker/task_service.h"
+
+#include "base/mem.h"
+#include "net/grpc_server.h"
+#include "net/health.h"
+#include "worker/task.h"
+
+#include <stdlib.h>
+
+enum {
+  WAITING_MOST = 64,      /* tasks beyond the slots, from their first byte on */
+  SHUTDOWN_MS = 1000,     /* for the answers to reach the scheduler */
+  MAX_REQUEST_MIB = 4095, /* what one gRPC message can hold */
+};
+
+struct task_service {
+  task_service_config config;
+  grpc_server *server;
+  list running; /* of running */
+  size_t n_running;
+  bool ready, server_done, stopping;
+  void (*done)(void *);
+  void *done_arg;
+};
+
+typedef struct running {
+  list link;
+  task_service *service;
+  grpc_call *call; /* a reference */
+  task *task;      /* NULL: it is over */
+  bool call_ended;
+} running;
+
+/* ---- one attempt ---- */
+
+static void check_stopped(task_service *s) {
+  if (s->stopping && s->server_done && !s->n_running) s->done(s->done_arg);
+}
+
+static void release(running *r) {
+  if (r->task || !r->call_ended) return;
+  grpc_call_unref(r->call);
+  free(r);
+}
+
+static void send_response(grpc_call *call, const Cluster__RunTaskResponse *response) {
+  buf packed = {0};
+  err e = {0};
+  rc r = buf_reserve(&packed, cluster__run_task_response__get_packed_size(response), &e);
+  if (r == RC_OK) {
+    size_t n = cluster__run_task_response__pack(response, packed.data);
+    grpc_call_send(call, packed.data, n);
+  }
+  grpc_call_finish(call, r, e.text);
+  buf_deinit(&packed);
+}
+
+static void on_answer(void *owner, const Cluster__RunTaskResponse *response, rc code,
+                      const char *text) {
+  running *r = owner;
+  task_service *s = r->service;
+  if (response)
+    send_response(r->call, response);
+  else
+    grpc_call_finish(r->call, code, text);
+  r->task = NULL;
+  list_remove(&r->link);
+  s->n_running--;
+  release(r);
+  check_stopped(s);
+}
+
+static void on_end_of_call(grpc_call *call, void *data) {
+  (void)call;
+  running *r = data;
+  r->call_ended = true;
+  if (r->task) task_cancel(r->task, false, "the call ended");
+  release(r);
+}
+
+/* ---- methods ---- */
+
+static void on_open(grpc_call *call, uint64_t message_len) {
+  (void)message_len;
+  task_service *s = grpc_call_user(call);
+  if (!s->ready || s->stopping) {
+    grpc_call_finish(call, RC_UNAVAILABLE, "the worker is starting or stopping");
+    return;
+  }
+  if (s->n_running >= s->config.slots + WAITING_MOST) {
+    grpc_call_finish(call, RC_EXHAUSTED, "too many tasks wait on this worker already");
+    return;
+  }
+  running *r = NEW(running);
+  r->service = s;
+  r->call = grpc_call_ref(call);
+  task_config config = {.loop = s->config.loop,
+                        .pool = s->config.pool,
+                        .scratch = s->config.scratch,
+                        .owner = r,
+                        .on_answer = on_answer};
+  r->task = task_new(&config);
+  list_push_back(&s->running, &r->link);
+  s->n_running++;
+  grpc_call_set_data(call, r, on_end_of_call);
+}
+
+static void on_bytes(grpc_call *call, const uint8_t *data, size_t len) {
+  running *r = grpc_call_data(call);
+  if (r && r->task) task_receive(r->task, data, len);
+}
+
+static void on_end(grpc_call *call) {
+  running *r = grpc_call_data(call);
+  if (r && r->task) task_received(r->task);
+}
+
+static void on_health(grpc_call *call, const uint8_t *message, size_t len) {
+  (void)message, (void)len;
+  const task_service *s = grpc_call_user(call);
+  health_answer(call, s->ready && !s->stopping);
+}
+
+static const grpc_method METHODS[] = {
+    {.path = "/cluster.Tasks/RunTask",
+     .on_open = on_open,
+     .on_bytes = on_bytes,
+     .on_end = on_end,
+     .max_message = (uint64_t)MAX_REQUEST_MIB << 20},
+    {.path = HEALTH_CHECK_PATH, .on_request = on_health, .no_token = true},
+};
+
+/* ---- life ---- */
+
+rc task_service_new(const task_service_config *config, task_service **out, err *e) {
+  task_service *s = NEW(task_service);
+  s->config = *config;
+  list_init(&s->running);
+  grpc_server_config server = {
+      .methods = METHODS,
+      .n_methods = sizeof METHODS / sizeof *METHODS,
+      .token = config->conf->cluster.token,
+      .user = s,
+  };
+  s->server = grpc_server_new(config->loop, &server);
+  *out = s;
+  const conf_address *bind = &config->conf->worker.task_bind;
+  rc r = grpc_server_listen(s->server, bind->host, bind->port, e);
+  return r == RC_OK ? r : err_prefix(e, r, "worker.task_service.bind_addr: ");
+}
+
+int task_service_port(const task_service *s) {
+  return grpc_server_port(s->server);
+}
+
+void task_service_set_ready(task_service *s) {
+  s->ready = true;
+}
+
+void task_service_kill_all(task_service *s, const char *why) {
+  LIST_EACH(&s->running, it, tmp) {
+    running *r = LIST_ENTRY(it, running, link);
+    if (r->task) task_cancel(r->task, true, why);
+  }
+}
+
+static void on_server_done(void *arg) {
+  task_service *s = arg;
+  s->server_done = true;
+  check_stopped(s);
+}
+
+void task_service_shutdown(task_service *s, void (*done)(void *), void *arg) {
+  s->stopping = true;
+  s->done = done;
+  s->done_arg = arg;
+  grpc_server_shutdown(s->server, SHUTDOWN_MS, on_server_done, s);
+}
+
+void task_service_free(task_service *s) {
+  if (!s) return;
+  grpc_server_free(s->server);
+  free(s);
+}

@@ -1,0 +1,143 @@
+/* worker/worker.c: see worker.h. The wiring; what the parts do stands in them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "worker/membership.h"
+#include "worker/task_service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+struct worker {
+  const conf *conf;
+  uv_loop_t *loop;
+  executor_user user;
+  scratch scratch;
+  slot_share share;
+  pool *pool;
+  task_service *tasks;
+  membership *membership;
+  int parts; /* that still run */
+  void (*done)(void *);
+  void *done_arg;
+};
+
+static void on_probed(void *owner) {
+  worker *w = owner;
+  size_t n, known = 0;
+  const runtime *runtimes = pool_runtimes(w->pool, &n);
+  for (size_t i = 0; i < n; i++) known += runtimes[i].hello != NULL;
+  if (!known) LOG_ERROR("this worker has no runtime that works and will get no tasks");
+  task_service_set_ready(w->tasks);
+  membership_join(w->membership);
+}
+
+static void on_lease_lost(void *owner) {
+  worker *w = owner;
+  task_service_kill_all(w->tasks, "the worker lost contact with the scheduler");
+}
+
+static void log_share(const worker *w) {
+  char slots[16], threads[16], memory[32];
+  snprintf(slots, sizeof slots, "%u", w->share.slots);
+  snprintf(threads, sizeof threads, "%u", w->share.threads);
+  snprintf(memory, sizeof memory, "%llu", (unsigned long long)(w->share.memory_bytes >> 20));
+  LOG_INFO("worker starts", "instance", w->conf->instance_id, "slots", slots, "threads_per_slot",
+           threads, "memory_mib_per_slot", memory, "executor_user",
+           w->user.other ? w->user.name : "(its own)");
+}
+
+static rc start_pool(worker *w, err *e) {
+  pool_config config = {
+      .loop = w->loop,
+      .conf = w->conf,
+      .user = &w->user,
+      .share = w->share,
+      .temp_dir = w->scratch.executor_dir,
+      .owner = w,
+      .on_probed = on_probed,
+  };
+  return pool_new(&config, &w->pool, e);
+}
+
+static void start_membership(worker *w) {
+  membership_config config = {
+      .loop = w->loop,
+      .conf = w->conf,
+      .pool = w->pool,
+      .share = w->share,
+      .task_port = task_service_port(w->tasks),
+      .owner = w,
+      .on_lease_lost = on_lease_lost,
+  };
+  w->membership = membership_new(&config);
+}
+
+static rc start_tasks(worker *w, err *e) {
+  task_service_config config = {
+      .loop = w->loop,
+      .conf = w->conf,
+      .pool = w->pool,
+      .scratch = &w->scratch,
+      .slots = w->share.slots,
+  };
+  return task_service_new(&config, &w->tasks, e);
+}
+
+static rc start(worker *w, err *e) {
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    return ERR_ERRNO(e, errno, "making the process undumpable");
+  w->share = resources_divide(resources_read(""), w->conf);
+  TRY(executor_user_find(w->conf, &w->user, e));
+  TRY(scratch_open(&w->scratch, w->conf->temp_dir, w->conf->instance_id, &w->user, e));
+  TRY(start_pool(w, e));
+  TRY(start_tasks(w, e));
+  start_membership(w);
+  log_share(w);
+  return RC_OK;
+}
+
+static void free_unfinished(void *arg) {
+  worker_free(arg);
+}
+
+rc worker_new(uv_loop_t *loop, const conf *c, worker **out, err *e) {
+  worker *w = NEW(worker);
+  w->loop = loop;
+  w->conf = c;
+  rc r = start(w, e);
+  if (r == RC_OK)
+    *out = w;
+  else
+    worker_shutdown(w, free_unfinished, w);
+  return r;
+}
+
+static void on_part_done(void *arg) {
+  worker *w = arg;
+  if (--w->parts == 0) w->done(w->done_arg);
+}
+
+void worker_shutdown(worker *w, void (*done)(void *), void *arg) {
+  w->done = done;
+  w->done_arg = arg;
+  w->parts = 1; /* this function itself */
+  if (w->membership) w->parts++, membership_leave(w->membership, on_part_done, w);
+  /* Calls are answered before their executors die: "shutting down", not "killed". */
+  if (w->tasks) w->parts++, task_service_shutdown(w->tasks, on_part_done, w);
+  if (w->pool) w->parts++, pool_shutdown(w->pool, on_part_done, w);
+  on_part_done(w);
+}
+
+void worker_free(worker *w) {
+  membership_free(w->membership);
+  task_service_free(w->tasks);
+  pool_free(w->pool);
+  scratch_close(&w->scratch);
+  executor_user_deinit(&w->user);
+  free(w);
+}
