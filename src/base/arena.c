@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { BLOCK_BYTES = 4096 };
 
@@ -32,15 +33,15 @@ void *arena_take(arena *a, size_t bytes) {
 }
 
 char *arena_printf(arena *a, const char *fmt, ...) {
-  va_list ap, again;
+  char *text = NULL;
+  va_list ap;
   va_start(ap, fmt);
-  va_copy(again, ap);
-  int n = vsnprintf(NULL, 0, fmt, ap);
+  int n = vasprintf(&text, fmt, ap);
   va_end(ap);
   if (n < 0) abort();
   char *out = arena_take(a, (size_t)n + 1);
-  vsnprintf(out, (size_t)n + 1, fmt, again);
-  va_end(again);
+  memcpy(out, text, (size_t)n + 1);
+  free(text);
   return out;
 }
 
