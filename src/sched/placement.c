@@ -19,9 +19,10 @@ static bool task_node_before(const heap_node *a, const heap_node *b) {
   return sched_task_before(task_of(a), task_of(b));
 }
 
-/* Spread: the smaller part of its slots busy, then the one that was given nothing for longest. */
+/* Blameless first; then spread: the smaller part of its slots busy, then idle for longest. */
 static bool offer_before(const heap_node *a, const heap_node *b) {
   const sched_worker *x = offer_of(a)->worker, *y = offer_of(b)->worker;
+  if (x->blamed != y->blamed) return y->blamed;
   uint64_t busy_x = (uint64_t)x->busy * y->slots, busy_y = (uint64_t)y->busy * x->slots;
   if (busy_x != busy_y) return busy_x < busy_y;
   if (x->last_start != y->last_start) return x->last_start < y->last_start;

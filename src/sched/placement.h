@@ -27,7 +27,7 @@ struct sched_need {
   list offers;
   size_t n_offers;
   heap waiting;       /* tasks, by sched_task_before */
-  heap free;          /* offers of workers with a free slot, the least busy first */
+  heap free;          /* offers of workers with a free slot, the best first */
   list parked;        /* tasks that wait for another worker than the one that is free */
   heap_node runnable; /* in sched.runnable, while there are waiting tasks and free offers */
 };

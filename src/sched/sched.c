@@ -148,6 +148,7 @@ static void retry_elsewhere(sched *s, sched_task *t, sched_attempt *a) {
 /* Infrastructure, not the query, is to blame: the worker, or the way to it. */
 static void lose(sched *s, sched_task *t, sched_attempt *a) {
   bool may_still_run = a->state == ATTEMPT_SILENT;
+  a->worker->blamed = true;
   if (++t->losses >= s->config.max_losses)
     fail(s, t, a, true);
   else if (may_still_run && t->stage->query->writes_destination)
@@ -166,6 +167,7 @@ static void err_in_query(sched *s, sched_task *t, sched_attempt *a) {
 /* The attempt surely runs no more. Its loss was counted already if it had been silent. */
 static void settle(sched *s, sched_attempt *a, sched_outcome outcome) {
   sched_task *t = a->task;
+  if (outcome == SCHED_DONE || outcome == SCHED_QUERY_ERROR) a->worker->blamed = false;
   if (t && outcome == SCHED_DONE)
     finish(s, t, a);
   else if (t && outcome == SCHED_QUERY_ERROR)

@@ -33,6 +33,7 @@ void sched_workers_set_spec(sched_worker *w, const sched_worker_spec *spec) {
   free(w->runtimes);
   w->incarnation = mem_strdup(spec->incarnation);
   w->slots = spec->slots;
+  w->blamed = false;
   w->n_runtimes = spec->n_runtimes;
   w->runtimes = mem_new(spec->n_runtimes * sizeof *w->runtimes);
   if (spec->n_runtimes) memcpy(w->runtimes, spec->runtimes, spec->n_runtimes * sizeof *w->runtimes);

@@ -2,7 +2,8 @@
  *
  * A worker is its instance_id; an incarnation is one life of its process. It is `suspect` from the
  * moment it did not answer until its next heartbeat: nothing is placed on it meanwhile, or one
- * dead worker, always the least busy, would swallow the queue. */
+ * dead worker, always the least busy, would swallow the queue. For the same reason a worker that
+ * fails what it is given is `blamed`, and comes after all others, until it has done something. */
 #ifndef FLOE_SCHED_WORKERS_H
 #define FLOE_SCHED_WORKERS_H
 
@@ -17,6 +18,7 @@ typedef struct sched_worker {
   uint64_t number; /* of joining, from 1; never used again */
   uint32_t slots, busy;
   bool suspect;
+  bool blamed; /* the last that it ran came to nothing, and not by the query's fault */
   int64_t last_seen_ms;
   uint64_t last_start;     /* number of the latest attempt that it was given */
   sched_runtime *runtimes; /* owned */

@@ -232,12 +232,14 @@ static query_id query_numbered(uint32_t n) {
 static void submit_query(sim *m, uint32_t i) {
   sim_query *q = &m->queries[i];
   sched_runtime r = story_runtime(versions[q->version], "");
+  int32_t priority = (int32_t)chance(m, 3);
+  uint32_t n_retries = chance(m, 2), python = chance(m, 2);
   sched_query_spec spec = {.id = query_numbered(i),
-                           .priority = (int32_t)chance(m, 3),
-                           .n_retries = chance(m, 2),
+                           .priority = priority,
+                           .n_retries = n_retries,
                            .polars_version = versions[q->version],
                            .plan_header = r.plan_header,
-                           .python_minor = chance(m, 2) ? 11 : -1,
+                           .python_minor = python ? 11 : -1,
                            .python_micro = -1,
                            .writes_destination = q->writes};
   rc code = sched_submit(m->sched, &spec, m->now_ms, NULL);
@@ -307,7 +309,7 @@ static void cut(sim *m, uint32_t w) {
   if (!worker->up || worker->cut_off) return;
   worker->cut_off = true;
   m->cuts++;
-  plan(m, worker->heard_ms + LEASE_MS - m->now_ms, GIVE_UP, w, 0);
+  plan(m, worker->heard_ms + LEASE_MS - 1 - m->now_ms, GIVE_UP, w, 0); /* before it is over */
   plan(m, LEASE_MS + chance(m, LEASE_MS), JOIN, w, 0);
 }
 
@@ -361,13 +363,15 @@ static void set_the_stage(sim *m) {
     plan(m, 1000 + chance(m, HEARTBEAT_MS), HEARTBEAT, w, 0);
   }
   for (uint32_t i = 0; i < c->n_queries; i++) {
-    m->queries[i] = (sim_query){.version = chance(m, N_VERSIONS), .writes = chance(m, 2)};
+    m->queries[i].version = chance(m, N_VERSIONS);
+    m->queries[i].writes = chance(m, 2);
     plan(m, chance(m, (uint32_t)c->arrival_ms), SUBMIT, i, 0);
   }
   static const event_kind disasters[] = {RESTART, LEAVE, CUT};
-  for (uint32_t i = 0; i < c->n_disasters; i++)
-    plan(m, 1000 + chance(m, (uint32_t)c->arrival_ms), disasters[i % 3], chance(m, c->n_workers),
-         0);
+  for (uint32_t i = 0; i < c->n_disasters; i++) {
+    uint32_t victim = chance(m, c->n_workers);
+    plan(m, 1000 + chance(m, (uint32_t)c->arrival_ms), disasters[i % 3], victim, 0);
+  }
 }
 
 /* A tick is due before the next event: it comes first. */
@@ -434,7 +438,7 @@ static void simulate(scale c, bool print) {
 
 static void small_clusters_checked_after_every_event(void **state) {
   (void)state;
-  for (uint32_t seed = 1; seed <= 60; seed++)
+  for (uint32_t seed = 1; seed <= 25; seed++)
     simulate((scale){.seed = seed,
                      .n_workers = 1 + seed % 7,
                      .n_queries = 150,
@@ -444,9 +448,11 @@ static void small_clusters_checked_after_every_event(void **state) {
              false);
 }
 
+static uint32_t big_seed = 20;
+
 static void a_thousand_workers_and_a_hundred_thousand_queries(void **state) {
   (void)state;
-  simulate((scale){.seed = 20,
+  simulate((scale){.seed = big_seed,
                    .n_workers = 1000,
                    .n_queries = 100000,
                    .arrival_ms = 20000,
@@ -459,7 +465,7 @@ static void a_thousand_workers_and_a_hundred_thousand_queries(void **state) {
 
 /* A queue of 10,000 in front of n workers: each end of a task starts the next and lets one in. */
 static void measure(uint32_t n_workers) {
-  enum { QUEUED = 10000, TASKS = 100000 };
+  enum { QUEUED = 10000, TASKS = 30000 };
   sim m = {.scale = {.n_workers = n_workers, .n_queries = TASKS}, .random = 1};
   m.workers = mem_new(n_workers * sizeof *m.workers);
   m.sched = sched_new(&(sched_config){.max_losses = 2,
@@ -504,7 +510,9 @@ static void cost_of_a_task(void **state) {
   measure(1000);
 }
 
-int main(void) {
+/* simulation [SEED]: of the big one. */
+int main(int argc, char **argv) {
+  if (argc > 1) big_seed = (uint32_t)atoi(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(small_clusters_checked_after_every_event),
       cmocka_unit_test(a_thousand_workers_and_a_hundred_thousand_queries),

@@ -219,6 +219,23 @@ static void a_dead_worker_does_not_swallow_the_queue(void **state) {
   story_end(s);
 }
 
+static void a_worker_that_fails_everything_comes_last(void **state) {
+  (void)state;
+  story *s = story_begin();
+  join(s, "bad", "");
+  join(s, "good", "");
+  submit(s, "a", "start a#1 on bad");
+  lost(s, "a#1", "start a#2 on good");
+  done(s, "a#2", "a succeeded");
+  submit(s, "b", "start b#1 on good");
+  submit(s, "c", "start c#1 on bad"); /* better than to wait */
+  done(s, "c#1", "c succeeded");
+  done(s, "b#1", "b succeeded");
+  submit(s, "d", "start d#1 on good"); /* forgiven: they take turns again */
+  submit(s, "e", "start e#1 on bad");
+  story_end(s);
+}
+
 static void losses_are_bounded(void **state) {
   (void)state;
   story *s = story_begin(.max_losses = 3);
@@ -582,6 +599,7 @@ int main(void) {
       cmocka_unit_test(a_late_goodbye_of_a_former_life_is_not_heard),
       cmocka_unit_test(a_worker_that_leaves_hands_its_task_back),
       cmocka_unit_test(a_dead_worker_does_not_swallow_the_queue),
+      cmocka_unit_test(a_worker_that_fails_everything_comes_last),
       cmocka_unit_test(losses_are_bounded),
       cmocka_unit_test(a_retry_goes_elsewhere),
       cmocka_unit_test(a_retry_waits_for_elsewhere_and_others_pass),
