@@ -134,6 +134,7 @@ void worker_shutdown(worker *w, void (*done)(void *), void *arg) {
 }
 
 void worker_free(worker *w) {
+  if (!w) return;
   membership_free(w->membership);
   task_service_free(w->tasks);
   pool_free(w->pool);

@@ -20,6 +20,6 @@ typedef struct worker worker;
 MUST_CHECK rc worker_new(uv_loop_t *loop, const conf *c, worker **out, err *e);
 /* Leaves the scheduler, ends tasks and executors; `done` when nothing is left on the loop. */
 void worker_shutdown(worker *w, void (*done)(void *), void *arg);
-void worker_free(worker *w); /* after done */
+void worker_free(worker *w); /* after done; NULL is fine */
 
 #endif
