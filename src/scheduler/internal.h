@@ -19,8 +19,9 @@
 #include <uv.h>
 
 /* A worker that was not heard of for so long is lost, and stops its tasks by itself. Workers beat
- * at least three times as often. */
-enum { SCHEDULER_LEASE_MS = 15000 };
+ * at least three times as often. The grace is for the stopping itself: only then is a task that
+ * writes somebody's destination started elsewhere. */
+enum { SCHEDULER_LEASE_MS = 15000, SCHEDULER_LEASE_GRACE_MS = 2000 };
 
 /* A worker as the scheduler talks to it. Kept while the process lives: a worker that comes back
  * under its name takes its place again. */

@@ -137,7 +137,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   sched_config config = {
       .min_workers = (uint32_t)c->scheduler.n_workers,
       .max_losses = MAX_LOSSES,
-      .lease_ms = SCHEDULER_LEASE_MS,
+      .lease_ms = SCHEDULER_LEASE_MS + SCHEDULER_LEASE_GRACE_MS,
       .max_queued = MAX_QUEUED,
       .max_finished = (size_t)c->scheduler.max_finished_queries,
       .new_attempt = random_attempt,

@@ -15,6 +15,9 @@ enum {
   WAITING_MOST = 64,      /* tasks beyond the slots, from their first byte on */
   SHUTDOWN_MS = 1000,     /* for the answers to reach the scheduler */
   MAX_REQUEST_MIB = 4095, /* what one gRPC message can hold */
+  /* A scheduler that is gone without a word must be noticed, and its tasks stopped, well within
+   * its lease: there the scheduler starts them elsewhere. */
+  KEEPALIVE_MS = 4000,
 };
 
 struct task_service {
@@ -144,6 +147,7 @@ rc task_service_new(const task_service_config *config, task_service **out, err *
       .methods = METHODS,
       .n_methods = sizeof METHODS / sizeof *METHODS,
       .token = config->conf->cluster.token,
+      .limits = {.keepalive_ms = KEEPALIVE_MS, .keepalive_timeout_ms = KEEPALIVE_MS},
       .user = s,
   };
   s->server = grpc_server_new(config->loop, &server);
