@@ -133,6 +133,14 @@ static size_t take_from_queue(grpc_call *call, uint8_t *out, size_t most) {
   return put;
 }
 
+static int submit_trailers(grpc_call *call, nghttp2_session *session) {
+  nghttp2_nv headers[3];
+  char code[12];
+  size_t n = status_headers(call, headers, code);
+  call->trailers_sent = true;
+  return nghttp2_submit_trailer(session, call->stream, headers, n);
+}
+
 /* nghttp2 asks for the next bytes of the body; the trailers follow the last of them. */
 static ssize_t on_body(nghttp2_session *session, int32_t stream, uint8_t *out, size_t most,
                        uint32_t *flags, nghttp2_data_source *source, void *user) {
@@ -141,26 +149,24 @@ static ssize_t on_body(nghttp2_session *session, int32_t stream, uint8_t *out, s
   if (!call) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   size_t put = take_from_queue(call, out, most);
   if (!call->queue && !call->finished && call->refill) call->refill(call, call->refill_arg);
-  if (call->queue || !call->finished)
-    return put || call->queue ? (ssize_t)put : NGHTTP2_ERR_DEFERRED;
-  *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-  if (!call->trailers_sent) {
-    nghttp2_nv headers[3];
-    char code[12];
-    call->trailers_sent = true;
-    if (nghttp2_submit_trailer(session, stream, headers, status_headers(call, headers, code)))
+  if (!call->queue && call->finished) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (call->http_status) return (ssize_t)put;
+    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    if (!call->trailers_sent && submit_trailers(call, session) != 0)
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return (ssize_t)put;
   }
-  return (ssize_t)put;
+  return put || call->queue ? (ssize_t)put : NGHTTP2_ERR_DEFERRED;
 }
 
 static void submit_response(grpc_call *call, nghttp2_session *session) {
-  nghttp2_nv headers[5] = {grpc_header(":status", "200"),
-                           grpc_header("content-type", "application/grpc")};
+  bool http = call->http_status != NULL, status_only = call->finished && !call->queue && !http;
+  nghttp2_nv headers[5] = {grpc_header(":status", http ? call->http_status : "200"),
+                           grpc_header("content-type", http ? "text/plain" : "application/grpc")};
   nghttp2_data_provider body = {.read_callback = on_body};
   char code[12];
   size_t n = 2;
-  bool status_only = call->finished && !call->queue;
   if (status_only) n += status_headers(call, headers + n, code);
   call->responded = true;
   nghttp2_submit_response(session, call->stream, headers, n, status_only ? NULL : &body);
@@ -214,40 +220,47 @@ void grpc_call_abort(grpc_call *call, rc code, const char *text) {
   grpc_call_finish(call, code, text);
 }
 
-void grpc_call_answer_http(grpc_call *call, const char *status) {
-  nghttp2_nv header = grpc_header(":status", status);
-  call->finished = call->responded = true;
-  nghttp2_submit_response(h2_conn_session(call->conn->h2), call->stream, &header, 1, NULL);
-}
-
 static void give_up_sending(grpc_call *call, const char *text) {
   drop_queue(call);
   grpc_call_finish(call, RC_EXHAUSTED, text);
 }
 
-void grpc_call_send(grpc_call *call, const uint8_t *message, size_t len) {
-  if (grpc_call_ended(call)) return;
-  size_t size = len + GRPC_FRAME_HEAD;
-  if (len > GRPC_FRAME_MOST) {
-    give_up_sending(call, "the response is larger than a gRPC message can be (4 GiB)");
-    return;
-  }
-  if (!grpc_server_charge(call->conn->server, size)) {
-    give_up_sending(call, "the server holds as many response bytes as it may; try again later");
-    return;
-  }
+/* False: there is no room, nothing was queued. */
+static bool enqueue(grpc_call *call, const uint8_t *head, size_t head_len, const uint8_t *data,
+                    size_t len) {
+  grpc_server *server = call->conn->server;
+  size_t size = head_len + len;
+  if (!grpc_server_charge(server, size)) return false;
   grpc_chunk *c = malloc(sizeof *c + size);
   if (!c) {
-    grpc_server_discharge(call->conn->server, size);
-    give_up_sending(call, "the server has no memory for the response; try again later");
-    return;
+    grpc_server_discharge(server, size);
+    return false;
   }
   *c = (grpc_chunk){.len = size};
-  grpc_frame_head(c->bytes, len);
-  if (len) memcpy(c->bytes + GRPC_FRAME_HEAD, message, len);
+  if (head_len) memcpy(c->bytes, head, head_len);
+  if (len) memcpy(c->bytes + head_len, data, len);
   *call->queue_end = c;
   call->queue_end = &c->next;
   call->queued += size;
+  return true;
+}
+
+void grpc_call_send(grpc_call *call, const uint8_t *message, size_t len) {
+  if (grpc_call_ended(call)) return;
+  uint8_t head[GRPC_FRAME_HEAD];
+  grpc_frame_head(head, len);
+  if (len > GRPC_FRAME_MOST)
+    give_up_sending(call, "the response is larger than a gRPC message can be (4 GiB)");
+  else if (!enqueue(call, head, sizeof head, message, len))
+    give_up_sending(call, "the server holds as many response bytes as it may; try again later");
+  else
+    push(call);
+}
+
+void grpc_call_answer_http(grpc_call *call, const char *status, const char *text) {
+  call->http_status = status;
+  call->finished = true;
+  enqueue(call, NULL, 0, (const uint8_t *)text, strlen(text));
   push(call);
 }
 

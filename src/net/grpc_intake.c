@@ -40,7 +40,8 @@ static const grpc_method *find_method(const grpc_server_config *cfg, const uint8
 static void keep_header(grpc_call *call, const uint8_t *name, size_t name_len, const uint8_t *value,
                         size_t value_len) {
   call->header_bytes += name_len + value_len + HEADER_OVERHEAD;
-  if (call->header_bytes > call->conn->server->cfg.limits.max_header_bytes ||
+  if (call->headers_too_long ||
+      call->header_bytes > call->conn->server->cfg.limits.max_header_bytes ||
       buf_append(&call->headers, name, name_len + 1, NULL) != RC_OK ||
       buf_append(&call->headers, value, value_len + 1, NULL) != RC_OK)
     call->headers_too_long = true;
@@ -51,7 +52,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *user) {
   (void)flags, (void)user;
   grpc_call *call = call_of(session, frame->hd.stream_id);
-  if (!call || frame->headers.cat != NGHTTP2_HCAT_REQUEST || call->headers_too_long) return 0;
+  if (!call || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   const char *n = (const char *)name;
   if (!strcmp(n, ":method")) call->is_post = !strcmp((const char *)value, "POST");
   if (!strcmp(n, ":path")) call->method = find_method(&call->conn->server->cfg, value, value_len);
@@ -86,14 +87,15 @@ static void refuse_unknown_method(grpc_call *call) {
   grpc_call_abort(call, RC_UNIMPLEMENTED, text);
 }
 
+static bool speaks_grpc(const grpc_call *call) {
+  return call->is_post && call->is_grpc;
+}
+
 static void on_headers_complete(grpc_call *call) {
   grpc_server *server = call->conn->server;
+  if (!speaks_grpc(call)) return; /* is told so when its request is complete */
   if (call->headers_too_long) {
     grpc_call_abort(call, RC_EXHAUSTED, "the request's headers are too long; send fewer");
-  } else if (!call->is_post) {
-    grpc_call_answer_http(call, "405");
-  } else if (!call->is_grpc) {
-    grpc_call_answer_http(call, "415");
   } else if (!call->method) {
     refuse_unknown_method(call);
   } else if (!token_is_right(call)) {
@@ -164,14 +166,18 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     grpc_call_stop_upload(call);
     return 0;
   }
-  take_body(call, data, len);
+  if (speaks_grpc(call)) take_body(call, data, len);
   nghttp2_session_consume(session, stream, len);
   return 0;
 }
 
 static void on_request_complete(grpc_call *call) {
   if (call->finished) return;
-  if (call->messages == 0) {
+  if (!call->is_post) {
+    grpc_call_answer_http(call, "405", "This port speaks gRPC: expected POST.\n");
+  } else if (!call->is_grpc) {
+    grpc_call_answer_http(call, "415", "This port speaks gRPC: expected application/grpc.\n");
+  } else if (call->messages == 0) {
     grpc_call_abort(call, RC_UNIMPLEMENTED, "expected one request message, found none");
   } else if (!grpc_frame_between(&call->frame)) {
     grpc_call_abort(call, RC_INVALID, "the request ends in the middle of its message");
@@ -187,6 +193,23 @@ static void on_request_complete(grpc_call *call) {
 }
 
 /* ---- frames ---- */
+
+/* nghttp2 ignores HEADERS on a stream that was passed over, because it does not remember which of
+ * the old ones ever lived; RFC 9113 5.1.1 asks for a connection error. One gap is remembered. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user) {
+  grpc_server_conn *conn = user;
+  int32_t stream = head->stream_id;
+  if (head->type != NGHTTP2_HEADERS) return 0;
+  if (stream > conn->skipped_above && stream < conn->skipped_below)
+    return nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+  if (stream <= conn->last_stream) return 0;
+  if (stream > conn->last_stream + 2) {
+    conn->skipped_above = conn->last_stream;
+    conn->skipped_below = stream;
+  }
+  conn->last_stream = stream;
+  return 0;
+}
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
   grpc_server_conn *conn = user;
@@ -227,6 +250,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 }
 
 void grpc_intake_set_callbacks(nghttp2_session_callbacks *callbacks) {
+  nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);

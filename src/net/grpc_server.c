@@ -44,7 +44,7 @@ static void on_down(void *owner, const char *why) {
 
 static void on_gone(void *owner) {
   grpc_server_conn *conn = owner;
-  conn->server->handles--;
+  conn->server->open_conns--;
   free(conn);
 }
 
@@ -93,7 +93,7 @@ static void on_connection(uv_stream_t *stream, int status) {
   list_init(&conn->calls);
   err e = {0};
   if (uv_accept(stream, (uv_stream_t *)tcp) != 0 ||
-      server->n_conns >= server->cfg.limits.max_connections || open_conn(server, conn, &e)) {
+      server->open_conns >= server->cfg.limits.max_connections || open_conn(server, conn, &e)) {
     free(conn);
     uv_close((uv_handle_t *)tcp, free_handle);
     return;
@@ -101,7 +101,7 @@ static void on_connection(uv_stream_t *stream, int status) {
   name_peer(tcp, conn->peer, sizeof conn->peer);
   list_push_back(&server->conns, &conn->node);
   server->n_conns++;
-  server->handles++;
+  server->open_conns++;
   h2_conn_start(conn->h2, tcp);
 }
 
@@ -113,7 +113,7 @@ size_t grpc_server_connections(const grpc_server *server) {
 
 static void on_listener_closed(uv_handle_t *handle) {
   listener *l = (listener *)handle;
-  l->server->handles--;
+  l->server->open_listeners--;
   free(l);
 }
 
@@ -147,7 +147,7 @@ rc grpc_server_listen(grpc_server *server, const char *ip, int port, err *e) {
     return ERR(e, r == UV_EINVAL ? RC_INVALID : RC_UNAVAILABLE, "listening on %s port %d: %s", ip,
                port, uv_strerror(r));
   }
-  server->handles++;
+  server->open_listeners++;
   list_push_back(&server->listeners, &l->node);
   if (!server->port) server->port = bound_port(l);
   return RC_OK;
@@ -210,7 +210,7 @@ static void on_tick(void *arg) {
     else
       say_goaway(conn);
   }
-  if (server->handles)
+  if (server->open_listeners || server->open_conns)
     oneshot_start(&server->tick, server->loop, SHUTDOWN_TICK_MS, on_tick, server);
   else
     server->done(server->done_arg);

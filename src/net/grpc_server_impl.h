@@ -16,8 +16,8 @@ struct grpc_server {
   grpc_server_config cfg; /* limits filled in; token owned */
   nghttp2_session_callbacks *callbacks;
   list listeners, conns;
-  size_t n_conns;  /* connections that are up */
-  size_t handles;  /* listeners and connections not yet freed */
+  size_t n_conns;                    /* connections that are up */
+  size_t open_conns, open_listeners; /* not yet freed */
   size_t buffered; /* bytes of requests and responses held, against limits.max_buffered */
   int port;
   bool closing;
@@ -33,6 +33,8 @@ typedef struct grpc_server_conn {
   h2_conn *h2;
   list calls;
   bool said_goaway;
+  int32_t last_stream;                  /* the client's newest stream */
+  int32_t skipped_above, skipped_below; /* the newest numbers it passed over, both exclusive */
   char peer[64];
 } grpc_server_conn;
 
@@ -65,9 +67,10 @@ struct grpc_call {
   bool dropping;     /* body bytes came after the call was finished */
 
   /* response */
-  bool responded;     /* the headers were submitted */
-  bool finished;      /* the status is known */
-  bool trailers_sent; /* … and submitted */
+  bool responded;          /* the headers were submitted */
+  bool finished;           /* the status is known */
+  bool trailers_sent;      /* … and submitted */
+  const char *http_status; /* NULL: an answer of gRPC */
   rc code;
   char *status_text, *details; /* encoded, owned */
   grpc_chunk *queue, **queue_end;
@@ -86,8 +89,8 @@ grpc_call *grpc_call_new(grpc_server_conn *conn, int32_t stream);
 void grpc_call_close(grpc_call *call);
 /* The server ends the call: what it holds is dropped and the handler hears of it at once. */
 void grpc_call_abort(grpc_call *call, rc code, const char *text);
-/* An answer that is not gRPC, because the request was not. */
-void grpc_call_answer_http(grpc_call *call, const char *status);
+/* An answer that is not gRPC, because the request was not; both texts live for ever. */
+void grpc_call_answer_http(grpc_call *call, const char *status, const char *text);
 /* The answer is out, the client still uploads: tell it to stop. */
 void grpc_call_stop_upload(grpc_call *call);
 

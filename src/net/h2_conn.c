@@ -15,6 +15,7 @@ enum {
   GATHER_SIZE = 128 << 10, /* frames that leave in one write */
   CHUNK_MOST = 17 << 10,   /* what nghttp2 hands out at once: a frame of 16 KiB and its head */
   FLUSH_ROUNDS = 16,       /* then others have their turn */
+  LINGER_MS = 500,         /* for the peer to read our last words and close */
   BACKLOG_FRAMES = 1000,   /* control frames a peer may cause without reading them */
 };
 
@@ -26,15 +27,19 @@ struct h2_conn {
   uv_timer_t timer;
   uv_idle_t flusher; /* active: a flush is due; idle handles keep the loop from sleeping */
   uv_write_t write;
+  uv_shutdown_t shutdown;
   buf unsent;                  /* what the socket did not take; libuv's while `writing` */
   uint64_t last_read, ping_at; /* loop time, ms; ping_at 0: none is out */
   unsigned depth;              /* inside the session: it must not be entered or deleted */
   unsigned handles;            /* open, of the three above */
   char *closing;               /* h2_conn_close was called inside the session: why */
-  bool settled, writing, paused, down;
+  bool settled, writing, paused;
+  bool down; /* the owner was told; perhaps lingering */
 };
 
 static void take_down(h2_conn *c, const char *why);
+static void end_orderly(h2_conn *c, const char *why);
+static void close_handles(h2_conn *c);
 static void start_reading(h2_conn *c);
 
 /* ---- sending ---- */
@@ -106,7 +111,7 @@ static void settle_accounts(h2_conn *c, rc r, const err *e) {
   else if (c->closing)
     take_down(c, c->closing);
   else if (c->tcp && is_over(c))
-    take_down(c, "the connection was closed");
+    end_orderly(c, "the connection was closed");
 }
 
 void h2_conn_flush(h2_conn *c) {
@@ -170,6 +175,7 @@ static void pause_if_backlogged(h2_conn *c) {
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
   h2_conn *c = stream->data;
+  if (c->down && n < 0) close_handles(c); /* lingered long enough */
   if (n == 0 || c->down) return;
   if (n < 0) {
     take_down(c, n == UV_EOF ? "the peer closed the connection" : uv_strerror((int)n));
@@ -198,6 +204,10 @@ static void set_timer(h2_conn *c, uint64_t ms) {
 static void on_timer(uv_timer_t *timer) {
   h2_conn *c = timer->data;
   uint64_t now = uv_now(c->cfg.loop), quiet = now - c->last_read;
+  if (c->down) {
+    close_handles(c);
+    return;
+  }
   if (!c->settled) {
     take_down(c, "the handshake took too long");
     return;
@@ -321,8 +331,7 @@ static void say_goodbye(h2_conn *c) {
   if (out->len) uv_try_write((uv_stream_t *)c->tcp, &b, 1);
 }
 
-static void take_down(h2_conn *c, const char *why) {
-  if (c->down) return;
+static void tell_owner(h2_conn *c, const char *why) {
   c->down = true;
   c->cfg.on_down(c->cfg.owner, why);
   say_goodbye(c);
@@ -330,9 +339,33 @@ static void take_down(h2_conn *c, const char *why) {
   c->session = NULL;
   tls_pipe_free(c->tls);
   c->tls = NULL;
+}
+
+static void close_handles(h2_conn *c) {
+  if (uv_is_closing((uv_handle_t *)&c->timer)) return;
   uv_close((uv_handle_t *)&c->timer, on_handle_closed);
   uv_close((uv_handle_t *)&c->flusher, on_handle_closed);
   if (c->tcp) uv_close((uv_handle_t *)c->tcp, on_handle_closed);
+}
+
+static void take_down(h2_conn *c, const char *why) {
+  if (c->down) return;
+  tell_owner(c, why);
+  close_handles(c);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status) {
+  (void)request, (void)status;
+}
+
+/* All is said. Closing a socket while bytes of the peer are under way would reset the connection
+ * and with it what the peer has not read yet: so FIN, then wait a little for the peer's. */
+static void end_orderly(h2_conn *c, const char *why) {
+  tell_owner(c, why);
+  uv_idle_stop(&c->flusher);
+  start_reading(c);
+  set_timer(c, LINGER_MS);
+  if (uv_shutdown(&c->shutdown, (uv_stream_t *)c->tcp, on_shutdown) != 0) close_handles(c);
 }
 
 void h2_conn_close(h2_conn *c, const char *why) {
