@@ -143,7 +143,7 @@ static rc set_document(loader *l, const toml_document *doc, err *e) {
 static rc load_document(loader *l, const char *bytes, size_t len, err *e) {
   toml_document doc;
   rc r = toml_parse(bytes, len, &doc, e);
-  if (r != RC_OK) return err_prefix(e, r, "%s: ", l->file_name);
+  if (r != RC_OK) return err_prefix(e, r, "%s:", l->file_name);
   r = set_document(l, &doc, e);
   toml_deinit(&doc);
   return r;

@@ -119,7 +119,7 @@ static void compare(nearest *n, const char *known) {
   size_t row[SETTING_MAX_PATH + 1], width = strlen(n->path);
   for (size_t j = 0; j <= width; j++) row[j] = j;
   for (size_t i = 0; known[i]; i++) {
-    size_t diagonal = row[0];
+    size_t diagonal = row[0], least = i + 1;
     row[0] = i + 1;
     for (size_t j = 0; j < width; j++) {
       bool same = tolower((unsigned char)known[i]) == tolower((unsigned char)n->path[j]);
@@ -127,7 +127,9 @@ static void compare(nearest *n, const char *known) {
       diagonal = row[j + 1];
       size_t best = row[j] < diagonal ? row[j] : diagonal;
       row[j + 1] = best + 1 < replaced ? best + 1 : replaced;
+      if (row[j + 1] < least) least = row[j + 1];
     }
+    if (least >= n->distance) return; /* a row's least cell never falls again */
     bool whole = !known[i + 1] || (n->sections && known[i + 1] == '.');
     if (!whole || row[width] >= n->distance) continue;
     n->distance = row[width];

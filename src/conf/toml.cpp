@@ -13,6 +13,14 @@ extern "C" {
 #include "conf/toml.h"
 }
 #define TOML_MAX_NESTED_VALUES TOML_MAX_NESTED
+/* toml++ 3.3.0 takes it that no space is near "§" and calls the place where it gets to unreachable,
+ * which is undefined behaviour; the answer there is "not a space". */
+#include <toml++/impl/forward_declarations.h>
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE return false
+#include <toml++/impl/unicode.h>
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE __builtin_unreachable()
 #include <toml++/toml.h>
 
 #include <cmath>
@@ -26,8 +34,8 @@ extern "C" {
 
 namespace {
 
-/* Where the string that starts at `at` ends: past its last quote, or at the line's or text's end.
- */
+/* Where the string that starts at `at` ends: past its last quote, or at the line's or text's
+ * end. */
 size_t skip_string(std::string_view s, size_t at) {
   const char quote = s[at];
   const bool many_lines = s.substr(at, 3) == std::string(3, quote);
@@ -179,11 +187,11 @@ std::string without_values(std::string_view description) {
 
 rc parse(std::string_view bytes, toml_document *out, err *e) {
   if (const int line = line_of_long_key(bytes))
-    return ERR(e, RC_INVALID, "line %d: expected at most %d dots in a key", line, TOML_MAX_DOTS);
+    return ERR(e, RC_INVALID, "%d: expected at most %d dots in a key", line, TOML_MAX_DOTS);
   const toml::parse_result result = toml::parse(bytes);
   if (!result) {
     const std::string text = without_values(result.error().description());
-    return ERR(e, RC_INVALID, "line %d: %s", static_cast<int>(result.error().source().begin.line),
+    return ERR(e, RC_INVALID, "%d: %s", static_cast<int>(result.error().source().begin.line),
                text.c_str());
   }
   std::vector<toml_node> nodes;
@@ -200,11 +208,11 @@ rc parse(std::string_view bytes, toml_document *out, err *e) {
 extern "C" rc toml_parse(const char *bytes, size_t len, toml_document *out, err *e) {
   *out = {nullptr, 0};
   if (len > TOML_MAX_BYTES)
-    return ERR(e, RC_INVALID, "expected at most %d bytes, found %zu", TOML_MAX_BYTES, len);
+    return ERR(e, RC_INVALID, "1: expected at most %d bytes, found %zu", TOML_MAX_BYTES, len);
   try {
     return parse({bytes, len}, out, e);
   } catch (...) { /* std::bad_alloc: nothing else is thrown here */
-    return ERR(e, RC_NO_MEMORY, "out of memory for a document of %zu bytes", len);
+    return ERR(e, RC_NO_MEMORY, "1: out of memory for a document of %zu bytes", len);
   }
 }
 

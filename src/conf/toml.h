@@ -51,7 +51,8 @@ typedef struct toml_document {
   size_t len;
 } toml_document;
 
-/* The error names the line ("line 3: …") and quotes nothing of the values: they may be secrets. */
+/* The error begins with the line ("3: expected …") and quotes nothing of the values: they may be
+ * secrets. */
 MUST_CHECK rc toml_parse(const char *bytes, size_t len, toml_document *out, err *e);
 void toml_deinit(toml_document *document);
 

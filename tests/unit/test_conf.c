@@ -425,7 +425,7 @@ static void errors_say_where_and_what(void **state) {
       {"worker.env_vars.a = {b = 1}", "worker.env_vars.a: expected text, found a table"},
       {"scheduler.client_service.connection.tls.private_key_file = \"/k\"",
        "scheduler.client_service.connection.tls: expected certificate_key_file and"},
-      {"a = 1\nb = = 2", "a.toml: line 2: "},
+      {"a = 1\nb = = 2", "a.toml:2: "},
       {"worker.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u = 1", "a.toml:1: worker.a: unknown key"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

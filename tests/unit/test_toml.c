@@ -90,7 +90,7 @@ static void errors_name_the_line_and_quote_no_value(void **state) {
     toml_document doc;
     err e = {0};
     assert_int_equal(parse(bad[i], &doc, &e), RC_INVALID);
-    if (strncmp(e.text, "line 3: ", 8)) fail_msg("%s: %s", bad[i], e.text);
+    if (strncmp(e.text, "3: ", 3)) fail_msg("%s: %s", bad[i], e.text);
     assert_null(strstr(e.text, "hunter2"));
     assert_null(strstr(e.text, "9999"));
     assert_int_equal(doc.len, 0);
@@ -116,7 +116,7 @@ static void depth_and_size_are_bounded(void **state) {
   assert_int_equal(parse_repeated("", "a.", TOML_MAX_DOTS + 1, "a = 1", NULL), RC_INVALID);
   err e = {0};
   assert_int_equal(parse_repeated("x = 1\n", "a . ", 200000, "a = 1 = 2", &e), RC_INVALID);
-  assert_non_null(strstr(e.text, "line 2: "));
+  assert_ptr_equal(strstr(e.text, "2: "), e.text);
   assert_int_equal(parse_repeated("[", "\"a\".", 200000, "a]", NULL), RC_INVALID);
   assert_int_equal(parse_repeated("x = [\"\"\"\nit's\"\"\"\"\", {", "a.", 300000, "a = 1}]", NULL),
                    RC_INVALID);
