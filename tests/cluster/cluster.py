@@ -38,6 +38,20 @@ START_S = 30.0 * SLOWNESS
 STOP_S = 15.0 * SLOWNESS
 
 _numbers = itertools.count()
+
+
+def _others_can_execute(program: Path) -> bool:
+    real = program.resolve()
+    return all(p.stat().st_mode & 0o001 for p in [real, *real.parents]) if real.exists() else False
+
+
+def executor_user() -> str:
+    """"nobody" where the test runs as root and others may use the runtimes; else no other user."""
+    if os.geteuid() == 0 and all(_others_can_execute(p) for p in RUNTIMES.glob("*/bin/python")):
+        return "nobody"
+    return "root" if os.geteuid() == 0 else ""
+
+
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Sanitizer:DEADLYSIGNAL")
 
 
@@ -390,6 +404,7 @@ class ServiceCluster(Cluster):
             enabled = true
             heartbeat_period = "500ms"
             runtimes_dir = "{RUNTIMES}"
+            executor_user = "{executor_user() or "nobody"}"
             shuffle_location.local.path = "{shuffle}"
             task_service.bind_addr = "127.0.0.1:{p.task(number)}"
             task_service.public_addr = "127.0.0.1:{p.task(number)}"

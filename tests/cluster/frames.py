@@ -565,7 +565,7 @@ def pivot(data: Data) -> pl.LazyFrame:
     ).sort("city")
 
 
-@frame()
+@frame(unordered=True)
 def unpivot(data: Data) -> pl.LazyFrame:
     return _small().unpivot(on=["key", "maybe"], index="id", variable_name="what")
 

@@ -301,7 +301,7 @@ def test_observatory_knows_the_query(remote: Remote, cluster: UpCluster, monkeyp
     query = remote.submit(pl.LazyFrame({"a": [1]}))
     query.await_result()
     detail = pc.QueryDetail._from_inner(remote.context._direct_client.get_query_details(query._query_id))
-    assert detail.status == "Success"
+    assert (detail.status, detail.user_name) == ("Success", "alice é")
     url = f"http://localhost:{cluster.ports.observatory}/api/v1/query/{query._query_id}"
     with urllib.request.urlopen(url) as answer:
         assert json.load(answer)["id"] == str(query._query_id)

@@ -1,14 +1,13 @@
 """tests/cluster/test_security.py: what user code may not see, and who may call whom.
 SPDX-License-Identifier: Apache-2.0
 
-Runs as root, where executors get another user; without root the user is the same, and the tests
-that need the difference are skipped.
+As root, executors get another user. Without root, or with runtimes that only root may enter, the
+user is the same, and the tests that need the difference are skipped.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from typing import Any
 import grpc
 import polars as pl
 import pytest
-from cluster import ServiceCluster
+from cluster import RUNTIMES, ServiceCluster, executor_user
 from conftest import Remote
 from wire import block, caller, number
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="executors get another user only as root")
+needs_other_user = pytest.mark.skipif(
+    executor_user() != "nobody", reason=f"not root, or others may not execute the Pythons in {RUNTIMES}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +76,14 @@ def test_main_process_is_not_dumpable(guarded: ServiceCluster) -> None:
         assert limits.stat().st_uid == 0
 
 
-@needs_root
+@needs_other_user
 def test_executor_is_another_user(inside: Callable[..., Any]) -> None:
     user, groups = inside(lambda: (__import__("os").getresuid(), __import__("os").getgroups()))
     assert 0 not in user
     assert 0 not in groups
 
 
-@needs_root
+@needs_other_user
 def test_executor_cannot_become_root(inside: Callable[..., Any]) -> None:
     def attempt() -> list[str]:
         import os
@@ -99,7 +100,7 @@ def test_executor_cannot_become_root(inside: Callable[..., Any]) -> None:
     assert inside(attempt) == ["PermissionError"] * 3
 
 
-@needs_root
+@needs_other_user
 def test_executor_cannot_read_secrets(guarded: ServiceCluster, inside: Callable[..., Any]) -> None:
     worker = guarded.worker(0).pid
     paths = [f"/proc/{worker}/{name}" for name in ("environ", "mem", "maps", "fd/3")]
@@ -152,7 +153,7 @@ PORTS_AND_CALLS = {
 def test_calls_without_the_token_are_refused(name: str, token: str | None, guarded: ServiceCluster) -> None:
     where, method, request = PORTS_AND_CALLS[name]
     port = guarded.ports.membership if where == "membership" else guarded.ports.task(0)
-    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    headers = {} if token is None else {"authorization": f"Bearer {token}".strip()}
     with caller(port) as call:
         with pytest.raises(grpc.RpcError) as caught:
             call(method, request, headers)
@@ -168,7 +169,7 @@ def test_logs_hold_no_token(guarded: ServiceCluster) -> None:
         assert ServiceCluster.TOKEN not in process.command()
 
 
-@needs_root
+@needs_other_user
 def test_results_are_not_for_everyone_to_change(guarded: ServiceCluster, inside: Callable[..., Any]) -> None:
     """User code of one query cannot change the finished result of another."""
     remote = Remote(guarded)

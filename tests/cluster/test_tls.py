@@ -61,7 +61,8 @@ def ask(cluster: ServiceCluster, host: str = "localhost", name: str | None = Non
     )
     result = ALONE.remote(context).execute()
     answer = result.lazy().collect().item()
-    assert context._direct_client.get_query_details(result._query._query_id).user_name  # type: ignore[union-attr]
+    details = context._direct_client.get_query_details(result._query._query_id)  # type: ignore[union-attr]
+    assert pc.QueryDetail._from_inner(details).status == "Success"
     result.delete()
     return int(answer)
 
