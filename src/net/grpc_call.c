@@ -65,6 +65,7 @@ static void tell_handler(grpc_call *call) {
 void grpc_call_close(grpc_call *call) {
   drop_queue(call);
   drop_message(call);
+  grpc_server_discharge(call->conn->server, call->header_bytes);
   oneshot_cancel(&call->deadline);
   list_remove(&call->node);
   call->conn = NULL;

@@ -36,13 +36,18 @@ static const grpc_method *find_method(const grpc_server_config *cfg, const uint8
   return NULL;
 }
 
-/* nghttp2 ends name and value with a NUL and lets none in. */
+/* Both end with a NUL, and nghttp2 lets none in between. */
 static void keep_header(grpc_call *call, const uint8_t *name, size_t name_len, const uint8_t *value,
                         size_t value_len) {
-  call->header_bytes += name_len + value_len + HEADER_OVERHEAD;
-  if (call->headers_too_long ||
-      call->header_bytes > call->conn->server->cfg.limits.max_header_bytes ||
-      buf_append(&call->headers, name, name_len + 1, NULL) != RC_OK ||
+  grpc_server *server = call->conn->server;
+  size_t size = name_len + value_len + HEADER_OVERHEAD;
+  if (call->headers_too_long || size > server->cfg.limits.max_header_bytes - call->header_bytes ||
+      !grpc_server_charge(server, size)) {
+    call->headers_too_long = true;
+    return;
+  }
+  call->header_bytes += size;
+  if (buf_append(&call->headers, name, name_len + 1, NULL) != RC_OK ||
       buf_append(&call->headers, value, value_len + 1, NULL) != RC_OK)
     call->headers_too_long = true;
 }
@@ -95,7 +100,7 @@ static void on_headers_complete(grpc_call *call) {
   grpc_server *server = call->conn->server;
   if (!speaks_grpc(call)) return; /* is told so when its request is complete */
   if (call->headers_too_long) {
-    grpc_call_abort(call, RC_EXHAUSTED, "the request's headers are too long; send fewer");
+    grpc_call_abort(call, RC_EXHAUSTED, "the headers are longer than the server has room for");
   } else if (!call->method) {
     refuse_unknown_method(call);
   } else if (!token_is_right(call)) {

@@ -295,11 +295,25 @@ static void end_without_status(grpc_request *q, uint32_t h2_error) {
   grpc_request_end(q, http ? grpc_rc_from_http(q->http_status) : grpc_rc_from_h2(h2_error), text);
 }
 
+/* nghttp2 closes the streams that the peer will not serve, but not those it holds back. Ending one
+ * may end others, so each search begins anew. */
+static void on_goaway(grpc_client_conn *conn, int32_t last_stream) {
+  grpc_client_conn_retire(conn);
+  grpc_request *found;
+  do {
+    found = NULL;
+    LIST_EACH(&conn->requests, it, tmp)
+    if (LIST_ENTRY(it, grpc_request, node)->stream > last_stream)
+      found = LIST_ENTRY(it, grpc_request, node);
+    if (found) grpc_request_end(found, RC_UNAVAILABLE, "the server takes no more calls (GOAWAY)");
+  } while (found);
+}
+
 /* The answer may be complete while the request's body is not: then the rest is not sent. */
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
   grpc_client_conn *conn = user;
   if (frame->hd.type == NGHTTP2_SETTINGS) h2_conn_settled(conn->h2);
-  if (frame->hd.type == NGHTTP2_GOAWAY) grpc_client_conn_retire(conn);
+  if (frame->hd.type == NGHTTP2_GOAWAY) on_goaway(conn, frame->goaway.last_stream_id);
   if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
   if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) return 0;
   grpc_request *q = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -321,17 +335,17 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
   return 0;
 }
 
-/* A request that nghttp2 held back and now may not send, because a GOAWAY came. */
+/* nghttp2 could not send the request, for example because its headers are too long. */
 static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
                              void *user) {
-  (void)session;
   grpc_client_conn *conn = user;
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;
   LIST_EACH(&conn->requests, it, tmp) {
     grpc_request *q = LIST_ENTRY(it, grpc_request, node);
     if (q->stream != frame->hd.stream_id || !q->conn) continue;
+    nghttp2_session_set_stream_user_data(session, q->stream, NULL);
     q->conn = NULL;
-    grpc_request_end(q, RC_UNAVAILABLE, nghttp2_strerror(error));
+    grpc_request_end(q, RC_INTERNAL, nghttp2_strerror(error));
     break;
   }
   return 0;

@@ -83,17 +83,22 @@ static void free_handle(uv_handle_t *handle) {
   free(handle);
 }
 
+static bool has_room(const grpc_server *server) {
+  return server->open_conns < server->cfg.limits.max_connections;
+}
+
 static void on_connection(uv_stream_t *stream, int status) {
   grpc_server *server = ((listener *)stream)->server;
   if (status < 0) return;
   uv_tcp_t *tcp = NEW(uv_tcp_t);
-  uv_tcp_init(server->loop, tcp);
   grpc_server_conn *conn = NEW(grpc_server_conn);
+  uv_tcp_init(server->loop, tcp);
   conn->server = server;
   list_init(&conn->calls);
   err e = {0};
-  if (uv_accept(stream, (uv_stream_t *)tcp) != 0 ||
-      server->open_conns >= server->cfg.limits.max_connections || open_conn(server, conn, &e)) {
+  if (uv_accept(stream, (uv_stream_t *)tcp) != 0 || !has_room(server) ||
+      open_conn(server, conn, &e) != RC_OK) {
+    LOG_DEBUG("connection refused", "why", e.code ? e.text : "there are as many as there may be");
     free(conn);
     uv_close((uv_handle_t *)tcp, free_handle);
     return;

@@ -57,7 +57,7 @@ struct grpc_call {
   /* request */
   const grpc_method *method; /* NULL: unknown */
   buf headers;               /* name NUL value NUL … */
-  size_t header_bytes;       /* as HTTP/2 counts them */
+  size_t header_bytes;       /* as HTTP/2 counts them; charged to the server until the end */
   bool is_post, is_grpc, headers_too_long, has_timeout, bad_timeout;
   uint64_t timeout_ms;
   uv_timer_t *deadline;

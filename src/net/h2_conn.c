@@ -138,7 +138,8 @@ static void on_idle(uv_idle_t *flusher) {
 }
 
 void h2_conn_flush_soon(h2_conn *c) {
-  if (!c->down && c->tcp && !c->writing) uv_idle_start(&c->flusher, on_idle);
+  /* inside the session: whoever entered it flushes; while writing: on_written does */
+  if (!c->down && c->tcp && !c->writing && !c->depth) uv_idle_start(&c->flusher, on_idle);
 }
 
 /* ---- receiving ---- */
@@ -369,8 +370,11 @@ static void end_orderly(h2_conn *c, const char *why) {
 }
 
 void h2_conn_close(h2_conn *c, const char *why) {
-  if (c->down || c->closing) return;
-  if (c->depth)
+  if (c->down)
+    close_handles(c); /* without lingering */
+  else if (c->closing)
+    return;
+  else if (c->depth)
     c->closing = mem_strdup(why);
   else
     take_down(c, why);

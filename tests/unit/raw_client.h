@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { RAW_END_STREAM = 1, RAW_END_HEADERS = 4 };
-enum { RAW_DATA, RAW_HEADERS, RAW_SETTINGS = 4, RAW_PING = 6, RAW_WINDOW_UPDATE = 8 };
+enum { RAW_DATA, RAW_HEADERS, RAW_SETTINGS = 4, RAW_PING = 6, RAW_GOAWAY, RAW_WINDOW_UPDATE = 8 };
 
 static inline int raw_connect(int port) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};

@@ -504,9 +504,10 @@ static void shutdown_cuts_who_does_not_go(void **state) {
   world_close(&w);
 }
 
-/* Accepts; `answer_ms` later closes, or never. */
+/* Accepts one connection, says `hello`; when bytes come: says `reply`, or cuts the connection. */
 typedef struct mute {
   uv_tcp_t listener, conn;
+  buf hello, reply;
   bool cut;
 } mute;
 
@@ -518,8 +519,11 @@ static void on_mute_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *out) {
 static void on_mute_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
   (void)b;
   mute *m = stream->data;
-  if (n > 0 && m->cut && !uv_is_closing((uv_handle_t *)stream))
-    uv_tcp_close_reset((uv_tcp_t *)stream, NULL);
+  if (n <= 0 || uv_is_closing((uv_handle_t *)stream)) return;
+  if (m->cut) uv_tcp_close_reset((uv_tcp_t *)stream, NULL);
+  uv_buf_t reply = uv_buf_init((char *)m->reply.data, (unsigned)m->reply.len);
+  if (reply.len) assert_int_equal(uv_try_write(stream, &reply, 1), reply.len);
+  buf_clear(&m->reply);
 }
 static void on_mute_connection(uv_stream_t *listener, int status) {
   mute *m = listener->data;
@@ -528,6 +532,8 @@ static void on_mute_connection(uv_stream_t *listener, int status) {
   m->conn.data = m;
   assert_int_equal(uv_accept(listener, (uv_stream_t *)&m->conn), 0);
   uv_read_start((uv_stream_t *)&m->conn, on_mute_alloc, on_mute_read);
+  uv_buf_t hello = uv_buf_init((char *)m->hello.data, (unsigned)m->hello.len);
+  if (hello.len) assert_int_equal(uv_try_write((uv_stream_t *)&m->conn, &hello, 1), hello.len);
 }
 static int mute_listen(mute *m, uv_loop_t *loop) {
   struct sockaddr_in any;
@@ -561,6 +567,49 @@ static void a_peer_that_says_nothing_or_cuts_is_unavailable(void **state) {
     w.channel = own;
     world_close(&w);
   }
+}
+
+static void a_goaway_ends_what_the_peer_will_not_serve(void **state) {
+  (void)state;
+  world w;
+  world_open(&w, &(world_config){0});
+  mute m = {0};
+  raw_frame(&m.hello, RAW_SETTINGS, 0, 0, "\0\3\0\0\0\1", 6); /* one stream at a time */
+  raw_frame(&m.reply, RAW_GOAWAY, 0, 0, "\0\0\0\1\0\0\0\0", 8);
+  grpc_channel_config config = {.host = "127.0.0.1", .port = mute_listen(&m, &w.loop)};
+  grpc_channel *own = w.channel;
+  w.channel = grpc_channel_new(&w.loop, &config);
+  answer first = {0}, held[3] = {{0}};
+  world_send(&w, &first, "/t/Echo", "1", 1, NULL, 0);
+  for (int i = 0; i < 3; i++) world_send(&w, &held[i], "/t/Echo", "2", 1, NULL, 0);
+  for (int i = 0; i < 3; i++) {
+    world_until(&w, &held[i].done, 5);
+    assert_int_equal(held[i].code, RC_UNAVAILABLE);
+    assert_non_null(strstr(held[i].text, "GOAWAY"));
+  }
+  assert_false(first.done); /* the peer may yet answer it */
+  uv_close((uv_handle_t *)&m.conn, NULL);
+  uv_close((uv_handle_t *)&m.listener, NULL);
+  world_until(&w, &first.done, 5);
+  assert_int_equal(first.code, RC_UNAVAILABLE);
+  grpc_channel_free(w.channel);
+  w.channel = own;
+  buf_deinit(&m.hello);
+  buf_deinit(&m.reply);
+  world_close(&w);
+}
+
+static void headers_that_cannot_be_sent_fail_the_call(void **state) {
+  (void)state;
+  world w;
+  char *token = mem_new(70001);
+  memset(token, 't', 70000);
+  world_open(&w, &(world_config){.client_token = token});
+  answer a = {0};
+  world_call(&w, &a, "/t/Echo", "x");
+  assert_int_equal(a.code, RC_INTERNAL);
+  free(token);
+  world_close(&w);
 }
 
 static void turn_both(world *a, world *b, const bool *flag) {
@@ -821,6 +870,8 @@ int main(void) {
       cmocka_unit_test(shutdown_answers_long_polls_then_a_call_reconnects),
       cmocka_unit_test(shutdown_cuts_who_does_not_go),
       cmocka_unit_test(a_peer_that_says_nothing_or_cuts_is_unavailable),
+      cmocka_unit_test(a_goaway_ends_what_the_peer_will_not_serve),
+      cmocka_unit_test(headers_that_cannot_be_sent_fail_the_call),
       cmocka_unit_test(a_frozen_peer_is_noticed),
       cmocka_unit_test(ipv6_works),
       cmocka_unit_test(names_are_resolved),
