@@ -6,7 +6,7 @@ BUILD ?= build
 # One folder for each Polars version: its environment runs queries, and here also the client.
 RUNTIMES = .runtimes/polars-$(polars)/.ready .runtimes/polars-$(old_polars)/.ready
 
-.PHONY: help deps runtimes test-deps build quickstart stop test conformance bench soak fuzz format clean
+.PHONY: help deps runtimes test-deps build quickstart stop test conformance reference fuzz bench soak format clean
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -44,8 +44,22 @@ stop: ## end the cluster of make quickstart
 test: test-deps runtimes ## all fast tests, under ASan and UBSan
 	@tests/run
 
-conformance: test-deps ## h2spec and toml-test (needs Go)
-	@tests/conformance/run
+conformance: test-deps ## h2spec and toml-test (needs Go; fetches both tools)
+	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
+	@ninja -C build-asan --quiet
+	@meson test -C build-asan --no-rebuild --print-errorlogs --suite conformance
+
+reference: test-deps ## write docs/reference anew from the tables
+	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
+	@ninja -C build-asan --quiet
+	@UPDATE=1 meson test -C build-asan --no-rebuild --suite golden
+
+fuzz: ## each fuzz target for a minute (needs clang)
+	@[ -f build-fuzz/build.ninja ] || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=enabled -Dtests=disabled -Db_sanitize=address,undefined >/dev/null
+	@ninja -C build-fuzz --quiet
+	@for t in $$(cd build-fuzz/tests/fuzz && ls -d fuzz_* | grep -v '\.p$$'); do \
+	  echo "$$t"; mkdir -p build-fuzz/corpus/$$t; \
+	  build-fuzz/tests/fuzz/$$t -max_total_time=60 -print_final_stats=0 build-fuzz/corpus/$$t tests/fuzz/corpus/$${t#fuzz_} 2>&1 | tail -n 2 || exit 1; done
 
 bench: build runtimes ## latency and memory against local Polars
 	@.runtimes/polars-$(polars)/bin/python bench/latency.py
