@@ -41,7 +41,7 @@ FLAG_BITS = {
 }
 
 MAX_MESSAGE = 16 << 20  # with MAX_HEAD, well within a frame
-MAX_HEAD = 32 << 20
+MAX_HEAD = 8 << 20
 MAX_COUNTED_TEXT = 1 << 30  # bytes of CSV or NDJSON that are worth reading to count their rows
 
 SCANS = {
@@ -125,7 +125,7 @@ def show(path: str, head_rows: int, done: Done) -> None:
             file = io.BytesIO()
             head.write_ipc(file)
             if file.tell() > MAX_HEAD:
-                done.head_error = f"the first {head.height} rows take {file.tell()} bytes"
+                done.head_error = f"the first {head.height} rows take {file.tell()} bytes, more than 8 MiB"
             else:
                 done.head = file.getvalue()
             if head.width and head.height < head_rows:  # that was all: no second look
@@ -148,6 +148,8 @@ def countable_sink(request: Run, plan: Plan) -> str | None:
     path = os.path.expanduser(path)
     if os.path.isdir(path) and os.listdir(path):
         return None
+    if request.sink_format == "ndjson" and set(path) & set("*?["):
+        return None  # scan_ndjson would take it for a pattern
     if request.sink_format == "csv" and not plan.contains(plain_csv_options()):
         return None  # no header, or other quotes: counting lines could be wrong
     return path
