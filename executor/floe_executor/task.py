@@ -86,8 +86,7 @@ def run(request: Run, plan: Plan, interrupt: Interrupt) -> Done:
     done.ok = error is None
     if error is not None:
         done.interrupted = isinstance(error, KeyboardInterrupt)
-        done.error_type = type(error).__name__
-        done.error_message = message_of(error)
+        done.error_type, done.error_message = describe(error)
     return done
 
 
@@ -174,6 +173,15 @@ def count(path: str, file_format: str, done: Done) -> None:
         done.rows = sum(frame.item() for frame in pl.collect_all(scans))
     except Exception:
         done.ClearField("rows")
+
+
+def describe(error: BaseException) -> tuple[str, str]:
+    """Type and text of what the client will raise. What would end the client's own process, such
+    as a SystemExit in a user's function, becomes a RuntimeError."""
+    name = type(error).__name__
+    if isinstance(error, Exception):
+        return name, message_of(error)
+    return "RuntimeError", f"{name}: {message_of(error)}"
 
 
 def message_of(error: BaseException) -> str:

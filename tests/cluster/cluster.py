@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import polars as pl
 import polars_cloud as pc
@@ -46,7 +46,7 @@ def _others_can_execute(program: Path) -> bool:
 
 
 def executor_user() -> str:
-    """"nobody" where the test runs as root and others may use the runtimes; else no other user."""
+    """Nobody where the test runs as root and others may use the runtimes; else no other user."""
     if os.geteuid() == 0 and all(_others_can_execute(p) for p in RUNTIMES.glob("*/bin/python")):
         return "nobody"
     return "root" if os.geteuid() == 0 else ""
@@ -228,7 +228,10 @@ class Program:
 class Cluster:
     """What both kinds share. `expected_leftovers`: results that a test could not delete."""
 
+    alive: ClassVar[list[Cluster]] = []
+
     def __init__(self, name: str) -> None:
+        Cluster.alive.append(self)
         self.name = name
         self.ports = Ports.reserve()
         self.folder = temporary_folder(name)
@@ -288,10 +291,11 @@ class Cluster:
 
     def logs(self) -> list[str]:
         """Of our programs, and of the parts that `floe up` starts."""
-        return sorted({str(p.log) for p in self.programs}) + sorted(map(str, self.data.glob("logs/*")))
+        return sorted({str(p.log) for p in self.programs} | set(map(str, self.data.glob("logs/*"))))
 
     def stop(self) -> list[str]:
         """End everything and tidy up; returns what was wrong."""
+        Cluster.alive.remove(self)
         wrong = [w for program in reversed(self.programs) for w in program.stop()]
         left = [p for p in files_below(self.results) if p.is_file()]
         if len(left) != self.expected_leftovers:

@@ -26,13 +26,12 @@ TEST_SECONDS = 120
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport() -> Iterator[None]:
     report = yield
     if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Cluster):
-                value.keep_logs = True
-                report.sections.append((f"logs of {value.name}", "\n".join(value.logs())))
+        for cluster in Cluster.alive:  # the test's own, and those it shares
+            cluster.keep_logs = True
+            report.sections.append((f"logs of {cluster.name}", "\n".join(cluster.logs())))
     return report
 
 

@@ -8,6 +8,7 @@ failure the cluster must answer the next query rightly.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import grpc
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import Cluster, UpCluster
+from cluster import Cluster, UpCluster, files_below
 from conftest import Remote
 from frames import Data
 from polars.exceptions import ComputeError
@@ -171,7 +172,12 @@ def test_same_error_as_local(
     with pytest.raises(BaseException) as caught:
         remote.execute(query)
     assert caught.type is type(local)
-    assert str(local).splitlines()[0] in str(caught.value)
+    assert first_line(local) in str(caught.value)
+
+
+def first_line(error: BaseException) -> str:
+    """Without the counts of a failed cast: those are of one morsel, of which local Polars has more."""
+    return re.sub(r" for \d+ out of \d+ values.*", "", str(error).splitlines()[0])
 
 
 # --- the user's Python fails -------------------------------------------------------------------
@@ -351,19 +357,41 @@ def test_udf_kills_its_process_once(cluster: UpCluster, remote: Remote, folder: 
     assert os.path.exists(mark), "the fault did not fire"
 
 
-@pytest.mark.seconds(60)
-def test_out_of_memory(throwaway: Callable[..., UpCluster], remote_to: Callable[[Cluster], Remote]) -> None:
-    cluster = throwaway(workers=1, options=["--memory=700MiB"])
-    remote = remote_to(cluster)
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[UpCluster]:
+    """One worker with little memory."""
+    cluster = UpCluster("narrow", workers=1, options=["--memory=700MiB"])
+    yield cluster
+    wrong = cluster.stop()
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
 
+
+def polars_hoards() -> pl.LazyFrame:
+    i = pl.int_range(300_000_000, dtype=pl.Int64)  # 2.4 GB a column, and no operator can stream it
+    return pl.LazyFrame({"x": [0]}).select(i.shuffle(seed=1).alias("i")).select(pl.col("i").sort().head(3))
+
+
+def python_hoards() -> pl.LazyFrame:
     def hoard(x: int) -> int:
-        kept = [bytearray(os.urandom(1 << 20) * 64) for _ in range(200)]  # 12.8 GB, each page written
+        import time
+
+        kept = []
+        for _ in range(32):  # 4 GB in three seconds
+            kept.append(b"x" * (128 << 20))
+            time.sleep(0.1)
         return len(kept)
 
-    error = failure_of(remote, hoard)
-    assert isinstance(error, Exception)
-    assert "memory" in str(error).lower()
-    assert cluster.answers()
+    return on_each(hoard)
+
+
+@pytest.mark.parametrize("build", [polars_hoards, python_hoards], ids=lambda f: f.__name__)
+def test_out_of_memory(build: Callable[[], pl.LazyFrame], narrow: UpCluster) -> None:
+    remote = Remote(narrow)
+    with pytest.raises(Exception, match="(?i)memory") as caught:
+        remote.execute(build())
+    assert not isinstance(caught.value, TimeoutError)
+    assert narrow.answers()
 
 
 # --- plans that no client would send -----------------------------------------------------------
@@ -437,7 +465,7 @@ def test_unknown_method(cluster: UpCluster) -> None:
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("method", ["GetQueryStatus", "GetQueryResult", "GetQueryPlans"])
+@pytest.mark.parametrize("method", ["GetQueryStatus", "GetQueryResult"])
 @pytest.mark.parametrize("query_id", ["3e1a2b44-0000-4000-8000-000000000000", "nonsense", ""])
 def test_unknown_query(query_id: str, method: str, cluster: UpCluster) -> None:
     with caller(cluster.ports.client) as call, pytest.raises(grpc.RpcError) as caught:
@@ -496,17 +524,9 @@ def test_head_of_huge_rows(cluster: UpCluster, remote: Remote) -> None:
         head = result.head
         assert head is None or head.height <= 3
     except RuntimeError as error:
-        assert "head" in str(error)
+        assert "first 3 rows" in str(error)
     lengths = result.lazy().select(pl.col("s").str.len_bytes()).collect()
     assert lengths["s"].to_list() == [20_000_000] * 3
-
-
-def test_refused_query_says_which_worker(cluster: UpCluster, remote: Remote) -> None:
-    """The error has the official form: the scheduler's summary is the cause of the worker's error."""
-    with pytest.raises(ComputeError) as caught:
-        remote.execute(NUMBERS.select(pl.col("s").str.contains("(", literal=False)))
-    assert isinstance(caught.value.__cause__, BaseExceptionGroup)
-    assert "scheduler failed with" in str(caught.value.__cause__)
 
 
 def test_error_without_raising(cluster: UpCluster, remote: Remote) -> None:
@@ -518,12 +538,13 @@ def test_error_without_raising(cluster: UpCluster, remote: Remote) -> None:
 
 
 def test_client_that_leaves_early(cluster: UpCluster, folder: Path) -> None:
-    """A client that is killed in its long poll leaves nothing behind that hurts others."""
+    """A client that is killed in its long poll disturbs nobody; its query goes on to its end."""
+    before = len(files_below(cluster.results))
     program = f"""
 import polars as pl, polars_cloud as pc, time
 def slow(x):
     open({str(folder / "runs")!r}, "w").close()
-    time.sleep(3)
+    time.sleep(1)
     return x
 ctx = pc.ClusterContext(uri="http://localhost:{cluster.ports.client}")
 pl.LazyFrame({{"a": [1]}}).select(pl.col("a").map_elements(slow, return_dtype=pl.Int64)).remote(ctx).execute()
@@ -532,5 +553,6 @@ pl.LazyFrame({{"a": [1]}}).select(pl.col("a").map_elements(slow, return_dtype=pl
     wait_until(lambda: (folder / "runs").exists(), "the query runs", 30)
     process.kill()
     process.wait()
-    cluster.expected_leftovers += 1  # nobody is left to delete it
     assert cluster.answers()
+    wait_until(lambda: len(files_below(cluster.results)) > before, "the query has ended", 30)
+    cluster.expected_leftovers += 1  # nobody is left to delete it
