@@ -149,7 +149,10 @@ static ssize_t on_body(nghttp2_session *session, int32_t stream, uint8_t *out, s
   grpc_call *call = nghttp2_session_get_stream_user_data(session, stream);
   if (!call) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   size_t put = take_from_queue(call, out, most);
-  if (!call->queue && !call->finished && call->refill) call->refill(call, call->refill_arg);
+  if (!call->queue && !call->finished && call->refill) {
+    call->refill(call, call->refill_arg);
+    put += take_from_queue(call, out + put, most - put);
+  }
   if (!call->queue && call->finished) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (call->http_status) return (ssize_t)put;
@@ -158,7 +161,7 @@ static ssize_t on_body(nghttp2_session *session, int32_t stream, uint8_t *out, s
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     return (ssize_t)put;
   }
-  return put || call->queue ? (ssize_t)put : NGHTTP2_ERR_DEFERRED;
+  return put ? (ssize_t)put : NGHTTP2_ERR_DEFERRED;
 }
 
 static void submit_response(grpc_call *call, nghttp2_session *session) {

@@ -76,7 +76,8 @@ void grpc_server_free(grpc_server *server);
 
 void *grpc_call_user(const grpc_call *call);
 /* The handler's own data. `on_end_of_call` is called exactly once when the call is over, however
- * it ended: answered, cancelled by the peer, deadline, lost connection, shutdown. */
+ * it ended: answered, cancelled by the peer, deadline, lost connection, shutdown; never from inside
+ * a grpc_call_… function. On a call whose stream is closed it is too late to set one. */
 void grpc_call_set_data(grpc_call *call, void *data,
                         void (*on_end_of_call)(grpc_call *, void *data));
 void *grpc_call_data(const grpc_call *call);

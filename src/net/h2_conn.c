@@ -95,7 +95,7 @@ static rc flush_round(h2_conn *c, bool *more, err *e) {
   if (len) TRY(tls_pipe_send(c->tls, plain, len, e));
   buf *out = tls_pipe_out(c->tls);
   rc r = put(c, out->data, out->len, e);
-  buf_deinit(out);
+  buf_clear(out);
   return r;
 }
 
@@ -124,6 +124,7 @@ void h2_conn_flush(h2_conn *c) {
   for (int i = 0; i < FLUSH_ROUNDS && more && !c->writing && r == RC_OK; i++)
     r = flush_round(c, &more, &e);
   c->depth--;
+  if (c->tls) buf_deinit(tls_pipe_out(c->tls));
   if (more && !c->writing) h2_conn_flush_soon(c);
   if (c->paused && !c->writing) {
     c->paused = false;
