@@ -138,7 +138,8 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
     return;
   }
   q->deleted = true;
-  buf_deinit(&q->head);
+  retention_remove(s, q);
+  query_clear_result(q);
   deletion *d = NEW(deletion);
   d->work.data = d;
   d->s = s;

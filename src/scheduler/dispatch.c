@@ -139,6 +139,7 @@ static void take_head(query *q, const Cluster__TaskOutput *o) {
 
 static sched_outcome take_output(attempt *a, const Cluster__TaskOutput *o) {
   query *q = a->query;
+  query_clear_result(q); /* of an attempt that was given up and answered all the same */
   q->has_rows = o->has_rows;
   q->rows = o->rows;
   for (size_t i = 0; i < o->n_files; i++) {
@@ -177,7 +178,9 @@ static void on_message(void *arg, const uint8_t *message, size_t len) {
   attempt *a = arg;
   Cluster__RunTaskResponse *response = cluster__run_task_response__unpack(NULL, len, message);
   a->answered = response != NULL;
-  if (response && response->outcome_case == CLUSTER__RUN_TASK_RESPONSE__OUTCOME_OUTPUT) {
+  if (a->query->times.ended_us) {
+    a->outcome = SCHED_LOST; /* too late to change anything */
+  } else if (response && response->outcome_case == CLUSTER__RUN_TASK_RESPONSE__OUTCOME_OUTPUT) {
     a->outcome = take_output(a, response->output);
   } else if (response && response->outcome_case == CLUSTER__RUN_TASK_RESPONSE__OUTCOME_FAILURE) {
     a->outcome = take_failure(a, response->failure);

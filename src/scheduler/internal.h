@@ -43,6 +43,8 @@ struct scheduler {
   map queries;        /* query_id → query */
   map peers;          /* instance_id → peer */
   map attempts;       /* attempt_id → attempt (dispatch.c) */
+  list ended;         /* queries whose head and errors are kept, oldest first (retention.c) */
+  size_t kept_bytes;  /* of these */
   unsigned deletions; /* on the pool, still running */
   bool stopping;
   unsigned servers_open; /* of the two, while shutting down */
@@ -70,6 +72,10 @@ void submission_end(grpc_call *call);
 /* dispatch.c: attempts on workers. */
 void dispatch_start(scheduler *s, const sched_action *start);
 void dispatch_stop(scheduler *s, attempt_id attempt);
+
+/* retention.c: what ended queries weigh, bounded. */
+void retention_add(scheduler *s, query *q);
+void retention_remove(scheduler *s, query *q);
 
 /* answer.c: a query in the client's words. */
 void answer_result(grpc_call *call, const scheduler *s, query *q);

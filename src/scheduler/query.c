@@ -32,12 +32,27 @@ void query_unref(query *q) {
   free(q->polars_version);
   free(q->target);
   free(q->format);
-  free_texts(q->errors, q->n_errors);
+  query_clear_errors(q);
   free(q->last_failure);
+  query_clear_result(q);
+  free(q);
+}
+
+void query_clear_result(query *q) {
   free_texts(q->files, q->n_files);
+  q->files = NULL;
+  q->n_files = 0;
+  q->bytes = q->rows = 0;
+  q->has_rows = false;
   buf_deinit(&q->head);
   free(q->head_error);
-  free(q);
+  q->head_error = NULL;
+}
+
+void query_clear_errors(query *q) {
+  free_texts(q->errors, q->n_errors);
+  q->errors = NULL;
+  q->n_errors = 0;
 }
 
 void query_drop_plan(query *q) {

@@ -48,7 +48,9 @@ typedef struct query {
   uint32_t placeholder_len;
   int python_minor, python_micro;
   query_times times;
-  list waiters; /* of query_waiter: long polls */
+  list waiters;      /* of query_waiter: long polls */
+  list ended_link;   /* in scheduler.ended, while its head and errors are kept */
+  size_t kept_bytes; /* of these */
 
   char **errors; /* JSON objects as the client wants them */
   size_t n_errors;
@@ -71,5 +73,7 @@ void query_set_failure(query *q, const char *type, const char *message);
 /* {"who": "Type: message"} */
 void query_add_error(query *q, const char *who, const char *type_and_message);
 void query_add_file(query *q, const char *location);
+void query_clear_result(query *q);
+void query_clear_errors(query *q);
 
 #endif

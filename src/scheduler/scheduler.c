@@ -32,6 +32,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
     query_add_error(q, "scheduler",
                     q->last_failure ? q->last_failure
                                     : "RuntimeError: the query failed without a reason");
+  retention_add(s, q);
   static const char *const NAMES[] = {
 #define X(name, end) #name,
       SCHED_QUERY_STATES(X)
@@ -46,7 +47,9 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
 }
 
 static void on_query_forgotten(scheduler *s, const sched_action *a) {
-  query_unref(map_remove(&s->queries, &a->query, sizeof a->query));
+  query *q = map_remove(&s->queries, &a->query, sizeof a->query);
+  if (q) retention_remove(s, q);
+  query_unref(q);
 }
 
 static void arm_tick(scheduler *s);
@@ -134,6 +137,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   s->conf = c;
   uv_timer_init(loop, &s->tick);
   s->tick.data = s;
+  list_init(&s->ended);
   sched_config config = {
       .min_workers = (uint32_t)c->scheduler.n_workers,
       .max_losses = MAX_LOSSES,
