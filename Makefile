@@ -18,7 +18,7 @@ test-deps:
 
 build: deps ## build/floe
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release -Dtests=disabled
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) --quiet
 
 .runtimes/polars-$(polars)/.ready: versions | build
 	@echo "making the runtime for Polars $(polars) (a minute the first time)"
