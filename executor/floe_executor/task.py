@@ -9,8 +9,8 @@ import functools
 import io
 import mmap
 import os
+import re
 import time
-from typing import BinaryIO
 
 import polars as pl
 
@@ -145,19 +145,33 @@ def countable_sink(request: Run, plan: Plan) -> str | None:
     if "://" in path:
         return None
     path = os.path.expanduser(path)
-    if os.path.isdir(path) and os.listdir(path):
+    if os.path.isdir(path) and holds_something(path):
         return None
     if request.sink_format == "ndjson" and set(path) & set("*?["):
         return None  # scan_ndjson would take it for a pattern
-    if request.sink_format == "csv" and not plan.contains(plain_csv_options()):
+    if request.sink_format == "csv" and not is_plain_csv(plan):
         return None  # no header, or other quotes: counting lines could be wrong
     return path
 
 
+def holds_something(folder: str) -> bool:
+    try:
+        return bool(os.listdir(folder))
+    except OSError:
+        return True  # for all we know
+
+
+def is_plain_csv(plan: Plan) -> bool:
+    options = plain_csv_options()
+    return options is not None and plan.contains(options)
+
+
 @functools.lru_cache(maxsize=None)
-def plain_csv_options() -> bytes:
+def plain_csv_options() -> bytes | None:
+    """How a plan of this Polars spells a CSV sink with all defaults."""
     plan: bytes = pl.LazyFrame().sink_csv("x", lazy=True).serialize()
-    return plan[plan.index(b"include_header") : plan.index(b"unified_sink_args")]
+    found = re.search(rb"include_header.*quote_style.Necessary", plan, re.DOTALL)
+    return found.group() if found else None
 
 
 def count(path: str, file_format: str, done: Done) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import grpc
 import polars as pl
 import pytest
-from cluster import OLD_PYTHON, REPO, RUNTIMES, SLOWNESS, Cluster, Program, files_below, open_folder
+from cluster import OLD_PYTHON, REPO, RUNTIMES, SLOWNESS, Cluster, Program, executor_user, files_below, open_folder
 from processes import Process, wait_until
 from wire import HEALTH
 
@@ -103,10 +103,12 @@ class FakeScheduler:
 class Worker(Cluster):
     """A `floe service` with only a worker in it."""
 
-    def __init__(self, *, slots: int = 1, lease_ms: int = 60_000, runtimes: Path = RUNTIMES) -> None:
+    def __init__(
+        self, *, slots: int = 1, lease_ms: int = 60_000, runtimes: Path = RUNTIMES, memory: str = "2GiB"
+    ) -> None:
         super().__init__("worker")
         self.fake = FakeScheduler(self.ports.membership, lease_ms=lease_ms)
-        self.slots, self.runtimes = slots, runtimes
+        self.slots, self.runtimes, self.memory = slots, runtimes, memory
         try:
             self.start()
         except BaseException:
@@ -121,6 +123,7 @@ class Worker(Cluster):
             f"""
 instance_id = "w/0"
 cpu_reserved = "2"
+memory_limit = "{self.memory}"
 [cluster]
 token = "{TOKEN}"
 [worker]
@@ -128,7 +131,7 @@ enabled = true
 slots = {self.slots}
 heartbeat_period = "100ms"
 runtimes_dir = "{self.runtimes}"
-executor_user = "root"
+executor_user = "{executor_user() or "nobody"}"
 task_service.bind_addr = "127.0.0.1:{p.task(0)}"
 shuffle_service.bind_addr = "127.0.0.1:{p.shuffle(0)}"
 [worker.env_vars]
@@ -255,6 +258,7 @@ def test_local_result(worker: Worker, folder: Path) -> None:
     assert [p.name for p in target.iterdir()] == ["part-00000.parquet"]
     assert target.stat().st_mode & 0o777 == 0o755
     assert (target / "part-00000.parquet").stat().st_mode & 0o777 == 0o644
+    assert (target / "part-00000.parquet").stat().st_uid == os.getuid()
     assert answer.times.run_us > 0 and answer.times.peak_rss_bytes > 1 << 20
 
 
@@ -400,6 +404,16 @@ def test_executor_that_is_killed(worker: Worker, folder: Path) -> None:
     failure = worker.run(udf(kill), local=folder / "q").failure
     assert failure.kind == pb.FAILURE_EXECUTOR_LOST
     assert "killed by signal 9 (SIGKILL), often the kernel's out-of-memory killer" in failure.message
+
+
+def test_out_of_memory(own: Callable[..., Worker], folder: Path) -> None:
+    w = own(memory="600MiB")
+    numbers = pl.LazyFrame().select(a=pl.int_range(0, 100_000_000))
+    failure = w.run(numbers.reverse(), local=folder / "q", engine=pb.ENGINE_IN_MEMORY).failure
+    assert failure.kind == pb.FAILURE_OUT_OF_MEMORY
+    assert "more memory than its slot's 562 MiB" in failure.message
+    assert files_below(folder) == []
+    assert w.run(rows(3), local=folder / "q").output.rows == 3
 
 
 def test_no_such_runtime(worker: Worker, folder: Path) -> None:
