@@ -33,17 +33,21 @@ def fingerprint() -> str:
     """Equal when hashes and row encodings are: then tasks of one query may mix."""
     digest = hashlib.sha256()
     for series in every_dtype():
-        frame = series.to_frame()
         digest.update(str(series.dtype).encode())
-        for part in (
-            lambda: frame.select(pl.all().hash(0)).to_series().to_list(),
-            lambda: frame._row_encode().cast(pl.Binary).to_list(),
-        ):
+        for part in (hashes, row_encoding):
             try:
-                digest.update(repr(part()).encode())
+                digest.update(repr(part(series.to_frame())).encode())
             except Exception as error:  # a dtype that this Polars cannot hash is a fact, too
                 digest.update(type(error).__name__.encode())
     return digest.hexdigest()
+
+
+def hashes(frame: pl.DataFrame) -> list[int]:
+    return frame.select(pl.all().hash(0)).to_series().to_list()
+
+
+def row_encoding(frame: pl.DataFrame) -> list[bytes]:
+    return frame._row_encode().cast(pl.Binary).to_list()
 
 
 def every_dtype() -> Iterator[pl.Series]:

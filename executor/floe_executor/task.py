@@ -11,6 +11,7 @@ import mmap
 import os
 import re
 import time
+from collections.abc import Callable
 
 import polars as pl
 
@@ -44,7 +45,7 @@ MAX_MESSAGE = 16 << 20  # with MAX_HEAD, well within a frame
 MAX_HEAD = 8 << 20
 MAX_COUNTED_TEXT = 1 << 30  # bytes of CSV or NDJSON that are worth reading to count their rows
 
-SCANS = {
+SCANS: dict[str, Callable[[str], pl.LazyFrame]] = {
     "parquet": functools.partial(pl.scan_parquet, glob=False, hive_partitioning=False),
     "ipc": functools.partial(pl.scan_ipc, glob=False, hive_partitioning=False),
     "csv": functools.partial(pl.scan_csv, glob=False, infer_schema=False),
@@ -166,7 +167,7 @@ def is_plain_csv(plan: Plan) -> bool:
     return options is not None and plan.contains(options)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def plain_csv_options() -> bytes | None:
     """How a plan of this Polars spells a CSV sink with all defaults."""
     plan: bytes = pl.LazyFrame().sink_csv("x", lazy=True).serialize()
