@@ -214,10 +214,11 @@ enum { N_STORAGE_PORTS = sizeof STORAGE_PORTS / sizeof *STORAGE_PORTS, STORAGE_P
 
 static void add_storage_part(up_plan *p, const up_options *o, const char *dir, const secrets *s,
                              arena *a) {
-  const char *argv[16 + N_STORAGE_PORTS] = {o->self,
+  const char *argv[17 + N_STORAGE_PORTS] = {o->self,
                                             "bound",
                                             o->our_pid,
                                             o->weed,
+                                            "-logtostderr", /* not to files in /tmp as well */
                                             "mini",
                                             "-s3",
                                             "-bucket=polars",
@@ -226,7 +227,7 @@ static void add_storage_part(up_plan *p, const up_options *o, const char *dir, c
                                             "-webdav=false",
                                             "-admin.ui=false",
                                             "-master.telemetry=false"};
-  int n = 12, first = o->port_base ? o->port_base + 60 : STORAGE_PORT_BASE;
+  int n = 13, first = o->port_base ? o->port_base + 60 : STORAGE_PORT_BASE;
   argv[n++] = arena_printf(a, "-s3.port=%d", p->ports.storage);
   argv[n++] = arena_printf(a, "-dir=%s/storage", dir);
   argv[n++] = arena_printf(a, "-filer.localSocket=%s/filer.sock", dir);

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +54,7 @@ def executor_user() -> str:
     return "root" if os.geteuid() == 0 else ""
 
 
-SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Sanitizer:DEADLYSIGNAL")
+SANITIZER_MARKS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Sanitizer:DEADLYSIGNAL")
 
 
 # --- ports -------------------------------------------------------------------------------------
@@ -201,10 +203,12 @@ class Program:
         return "\n".join(self.text().splitlines()[-lines:])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> list[str]:
-        """End it; returns what was wrong with that."""
+        """End it, if it has not ended; returns what was wrong with that."""
         self.all()
-        wrong = []
-        if self.popen.poll() is None:
+        wrong: list[str] = []
+        if self.popen.poll() is not None:
+            how = signal.SIGKILL  # its exit status has been judged, or was meant to be
+        else:
             self.popen.send_signal(how)
         try:
             code = self.popen.wait(STOP_S)
@@ -259,6 +263,13 @@ class Cluster:
         right = result.lazy().collect().item() == 42
         result.delete()
         return right
+
+    # as the scheduler sees it
+
+    def members(self) -> set[str]:
+        """The workers that the scheduler counts on."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports.observatory}/api/v1/cluster") as answer:
+            return {worker["instance_id"] for worker in json.load(answer)["workers"]}
 
     # as the machine sees it
 
@@ -331,7 +342,7 @@ class UpCluster(Cluster):
         self.workers = workers
         arguments = ["up", f"--workers={workers}", f"--threads={threads}", f"--port-base={self.ports.base}"]
         arguments += [f"--runtimes={RUNTIMES}", f"--data-dir={self.data}"]
-        arguments += ["--results=temporary-storage" if storage else f"--results={self.results}"]
+        arguments += [] if storage else [f"--results={self.results}"]
         self.programs = [Program.start("up", [*arguments, *options], self.log_file("up"), self.environment())]
         try:
             self.ready = self.up.wait_for_line("ready", START_S)

@@ -64,6 +64,7 @@ def test_port_is_taken(folder: Path) -> None:
     """Says which, and leaves nothing behind."""
     ports = Ports.reserve()
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", ports.client))
         taken.listen()
         options = [f"--port-base={ports.base}", f"--runtimes={RUNTIMES}", f"--results={folder}"]

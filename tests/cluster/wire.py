@@ -98,9 +98,9 @@ class Caller:
         answer = self(CLIENT + "GetQueryStatus", query_ref(query_id))
         return dict(read_fields(answer))[1]  # type: ignore[return-value]
 
-    def health(self, service: str = "") -> int:
+    def health(self) -> int:
         """1: serving."""
-        return dict(read_fields(self(HEALTH, block(1, service) if service else b""))).get(1, 0)  # type: ignore[return-value]
+        return dict(read_fields(self(HEALTH, b""))).get(1, 0)  # type: ignore[return-value]
 
 
 @contextmanager
