@@ -18,6 +18,7 @@ enum { PROBE_MS = 2000 };
 struct up_prober {
   const up_plan *plan;
   int part;
+  bool stored; /* STORAGE: written on the pool, read when its work is done */
   uv_loop_t *loop;
   void (*ready)(void *, int);
   void *arg;
@@ -64,7 +65,7 @@ static void try_storage(uv_work_t *w) {
   query_id id = {uuid_random()};
   location_target target = {0};
   if (location_result_target(p->plan->results, id, clock_wall_us(), &target, NULL) != RC_OK) return;
-  p->serving =
+  p->stored =
       store_put_file(target.put_url, p->plan->parts[p->part].log_file, NULL, NULL) == RC_OK &&
       location_result_delete(p->plan->results, id, clock_wall_us(), NULL) == RC_OK;
   location_target_deinit(&target);
@@ -72,7 +73,9 @@ static void try_storage(uv_work_t *w) {
 
 static void after_storage(uv_work_t *w, int status) {
   (void)status;
-  answered(w->data);
+  up_prober *p = w->data;
+  p->serving = p->stored;
+  answered(p);
 }
 
 /* A storage that does not listen yet would make the upload wait and try again. */
