@@ -295,6 +295,7 @@ class Cluster:
             "TMPDIR": str(self.temporary),
             "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
             "UBSAN_OPTIONS": "print_stacktrace=1",
+            "TSAN_OPTIONS": f"suppressions={REPO / 'tests/tsan.supp'}",
         }
 
     def log_file(self, program: str) -> Path:
