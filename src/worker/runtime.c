@@ -46,7 +46,7 @@ rc runtime_find(const char *dir, runtime **out, size_t *n, err *e) {
   *out = NULL;
   return ERR(e, RC_NOT_FOUND,
              "worker.runtimes_dir: no folder in %s holds bin/python; make a Python environment "
-             "with Polars there, for example with `floe runtime`",
+             "with Polars there, for example with `floe runtime add`",
              dir);
 }
 

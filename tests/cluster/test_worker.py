@@ -689,3 +689,21 @@ def test_a_runtime_that_does_not_start_is_left_out(own: Callable[..., Worker], f
     w = own(runtimes=runtimes)
     assert [r.polars_version for r in w.fake.joins[0].runtimes] == [pl.__version__]
     assert "this one is broken" in w.programs[0].text()
+
+
+def test_a_runtime_that_stops_working_and_comes_back(own: Callable[..., Worker], folder: Path) -> None:
+    runtimes, broken = open_folder(folder / "runtimes"), folder / "broken"
+    real = (RUNTIMES / f"polars-{pl.__version__}").resolve() / "bin" / "python"
+    python = open_folder(runtimes / "fickle" / "bin") / "python"
+    python.write_text(f'#!/bin/sh\n[ -e {broken} ] && echo no more >&2 && exit 3\nexec {real} "$@"\n')
+    python.chmod(0o755)
+    w = own(runtimes=runtimes)
+    broken.touch()
+    for executor in w.python():
+        executor.kill()
+        executor.wait_gone()
+    failure = w.run(rows(1), local=folder / "q").failure
+    assert failure.kind == pb.FAILURE_EXECUTOR_LOST
+    assert "exited with status 3" in failure.message and "no more" in failure.message
+    broken.unlink()
+    assert w.run(rows(3), local=folder / "q").output.rows == 3
