@@ -1,4 +1,5 @@
-/* scheduler/answer.c: a finished query in the client's words. SPDX-License-Identifier: Apache-2.0
+/* scheduler/answer.c: a finished query in the client's words, and how any answer is sent.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * The official client panics when query_result, compute_info or a valid status is missing: all
  * three are always set. */
@@ -60,13 +61,12 @@ static void put_head(Client__ComputeQueryInfo *info, const query *q) {
   }
 }
 
-static void send_response(grpc_call *call, const Client__GetQueryResultResponse *r) {
-  size_t len = client__get_query_result_response__get_packed_size(r);
+void answer_message(grpc_call *call, const ProtobufCMessage *m) {
+  size_t len = protobuf_c_message_get_packed_size(m);
   buf packed = {0};
   err e = {0};
   rc code = buf_reserve(&packed, len, &e);
-  if (code == RC_OK)
-    grpc_call_send(call, packed.data, client__get_query_result_response__pack(r, packed.data));
+  if (code == RC_OK) grpc_call_send(call, packed.data, protobuf_c_message_pack(m, packed.data));
   grpc_call_finish(call, code, e.text);
   buf_deinit(&packed);
 }
@@ -107,6 +107,6 @@ void answer_result(grpc_call *call, const scheduler *s, query *q) {
   response.query_status = (Client__QueryStatus)(state.state + 1);
   if (state.state == SCHED_QUERY_SUCCEEDED && !q->deleted) put_output(&a, &response, q);
 
-  send_response(call, &response);
+  answer_message(call, &response.base);
   arena_deinit(&a);
 }

@@ -73,9 +73,7 @@ static void on_get_query_status(grpc_call *call, const uint8_t *message, size_t 
   Client__GetQueryStatusResponse response;
   client__get_query_status_response__init(&response);
   response.status = (Client__QueryStatus)(info_of(grpc_call_user(call), q).state + 1);
-  uint8_t packed[16];
-  grpc_call_send(call, packed, client__get_query_status_response__pack(&response, packed));
-  grpc_call_finish(call, RC_OK, NULL);
+  answer_message(call, &response.base);
 }
 
 static void on_cancel_query(grpc_call *call, const uint8_t *message, size_t len) {
@@ -175,9 +173,7 @@ static void on_get_compute_versions(grpc_call *call, const uint8_t *message, siz
   Client__GetComputeVersionsResponse response;
   client__get_compute_versions_response__init(&response);
   response.versions = &versions;
-  uint8_t packed[128];
-  grpc_call_send(call, packed, client__get_compute_versions_response__pack(&response, packed));
-  grpc_call_finish(call, RC_OK, NULL);
+  answer_message(call, &response.base);
 }
 
 static void on_health(grpc_call *call, const uint8_t *message, size_t len) {

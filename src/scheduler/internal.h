@@ -16,6 +16,7 @@
 #include "scheduler/scheduler.h"
 #include "store/location.h"
 
+#include <protobuf-c/protobuf-c.h>
 #include <uv.h>
 
 /* A worker that was not heard of for so long is lost, and stops its tasks by itself. Workers beat
@@ -77,7 +78,8 @@ void dispatch_stop(scheduler *s, attempt_id attempt);
 void retention_add(scheduler *s, query *q);
 void retention_remove(scheduler *s, query *q);
 
-/* answer.c: a query in the client's words. */
+/* answer.c: the one message of a unary call; a query in the client's words. */
+void answer_message(grpc_call *call, const ProtobufCMessage *message);
 void answer_result(grpc_call *call, const scheduler *s, query *q);
 
 #endif

@@ -189,9 +189,7 @@ static void answer_accepted(grpc_call *call, query_id id) {
   Client__SubmitQueryResponse response;
   client__submit_query_response__init(&response);
   response.query_id = &ref;
-  uint8_t packed[64];
-  grpc_call_send(call, packed, client__submit_query_response__pack(&response, packed));
-  grpc_call_finish(call, RC_OK, NULL);
+  answer_message(call, &response.base);
 }
 
 static void accept_query(submission *sub, const Client__SubmitQueryRequest *request) {

@@ -125,9 +125,7 @@ static void on_join(grpc_call *call, const uint8_t *message, size_t len) {
   cluster__join_response__init(&response);
   response.lease_ms = SCHEDULER_LEASE_MS;
   response.heartbeat_ms = SCHEDULER_LEASE_MS / 3;
-  uint8_t packed[32];
-  grpc_call_send(call, packed, cluster__join_response__pack(&response, packed));
-  grpc_call_finish(call, RC_OK, NULL);
+  answer_message(call, &response.base);
   scheduler_run_actions(s);
 }
 
@@ -145,9 +143,7 @@ static void on_heartbeat(grpc_call *call, const uint8_t *message, size_t len) {
   response.known =
       sched_worker_heartbeat(s->sched, request->instance_id, request->incarnation, clock_mono_ms());
   cluster__heartbeat_request__free_unpacked(request, NULL);
-  uint8_t packed[16];
-  grpc_call_send(call, packed, cluster__heartbeat_response__pack(&response, packed));
-  grpc_call_finish(call, RC_OK, NULL);
+  answer_message(call, &response.base);
   scheduler_run_actions(s);
 }
 
