@@ -400,6 +400,7 @@ int cli_up(int argc, char **argv) {
     fprintf(stderr, "floe up: %s\n", e.text);
     u.failed = true;
   }
+  uv_loop_close(&u.loop);
   if (u.dir && !u.options.data_dir) nftw(u.dir, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
   up_plan_deinit(&u.plan);
   free(u.options.weed);
