@@ -19,6 +19,7 @@
 enum {
   HELLO_MS = 60 * 1000,
   CANCEL_MS = 500,
+  MEMORY_LOOK_MS = 200,
   MAX_FRAME = 64 << 20,
   OUTPUT_KEPT = 8 * 1024,
   OUTPUT_TOLD = 2 * 1024,
@@ -29,13 +30,14 @@ struct executor {
   executor_state state;
   child *child; /* owned; frees itself at its exit */
   int pid;
-  uv_timer_t timer; /* for Hello, or for the end of a cancelled task */
+  uv_timer_t timer; /* for Hello, for the end of a cancelled task, or to look at its memory */
   Executor__Hello *hello;
   char output[OUTPUT_KEPT + 1];
   size_t output_len;
   buf death;
-  bool canceled; /* the task was cancelled, however it ends */
-  uint64_t task; /* the last number given */
+  bool canceled;    /* the task was cancelled, however it ends */
+  bool over_memory; /* and was stopped for that */
+  uint64_t task;    /* the last number given */
   executor_on_end on_end;
   void *arg;
 };
@@ -70,6 +72,9 @@ static void set_timer(executor *x) {
   case EXECUTOR_CANCELING:
     uv_timer_start(&x->timer, on_timer, CANCEL_MS, 0);
     break;
+  case EXECUTOR_RUNNING:
+    uv_timer_start(&x->timer, on_timer, MEMORY_LOOK_MS, MEMORY_LOOK_MS);
+    break;
   case EXECUTOR_DRAINING: /* the time of the Cancel goes on */
     break;
   default:
@@ -94,8 +99,14 @@ static void tell(executor *x) {
     x->config.on_change(x->config.owner, x);
 }
 
+/* Polars keeps its own limit; what Python and its libraries take, only we see. */
+static bool is_over_memory(const executor *x) {
+  return resources_anonymous_bytes(x->pid) > x->config.memory_bytes;
+}
+
 static void on_timer(uv_timer_t *timer) {
   executor *x = timer->data;
+  if (x->state == EXECUTOR_RUNNING && !(x->over_memory = is_over_memory(x))) return;
   if (x->state == EXECUTOR_STARTING)
     LOG_WARN("an executor did not start within 60 s and is stopped", "runtime", x->config.name);
   change(x, EXECUTOR_KILL);
@@ -212,6 +223,7 @@ static void put_death(buf *out, const child_exit *how) {
 
 /* Polars' own limit and Rust's allocator both say so and abort. */
 static bool is_out_of_memory(const executor *x, const child_exit *how) {
+  if (x->over_memory) return true;
   return how->signal == SIGABRT && (strstr(x->output, "POLARS_OOMKILL_THRESHOLD_MB") ||
                                     strstr(x->output, "memory allocation of "));
 }
@@ -291,8 +303,8 @@ rc executor_run(executor *x, Executor__Run *run, int plan_fd, executor_on_end on
   run->task = ++x->task;
   frame.body_case = EXECUTOR__FRAME__BODY_RUN;
   frame.run = run;
-  TRY(send_frame(x, &frame, plan_fd, e));
   resources_reset_peak(x->pid);
+  TRY(send_frame(x, &frame, plan_fd, e));
   x->output[x->output_len = 0] = '\0'; /* from here on it is this task's output */
   x->canceled = false;
   x->on_end = on_end;
