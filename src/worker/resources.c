@@ -158,6 +158,9 @@ static uint64_t status_bytes(int pid, const char *key) {
 uint64_t resources_resident_bytes(int pid) {
   return status_bytes(pid, "VmRSS:");
 }
+uint64_t resources_anonymous_bytes(int pid) {
+  return status_bytes(pid, "RssAnon:");
+}
 uint64_t resources_peak_bytes(int pid) {
   return status_bytes(pid, "VmHWM:");
 }

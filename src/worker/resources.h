@@ -28,7 +28,8 @@ slot_share resources_divide(resources all, const conf *c);
 
 /* Memory of a process, from /proc; 0: it is gone. */
 uint64_t resources_resident_bytes(int pid);
-uint64_t resources_peak_bytes(int pid); /* since the last reset, or its start */
+uint64_t resources_anonymous_bytes(int pid); /* resident, without mapped files */
+uint64_t resources_peak_bytes(int pid);      /* since the last reset, or its start */
 void resources_reset_peak(int pid);
 
 #endif
