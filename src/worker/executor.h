@@ -21,7 +21,7 @@ typedef struct executor_config { /* all borrowed until the executor is gone */
   bool as_user;
   uv_uid_t uid;
   uv_gid_t gid;
-  uint64_t memory_bytes; /* of its slot, for texts */
+  uint64_t memory_bytes; /* of its slot; a task that takes more is stopped */
   void *owner;
   /* It became IDLE or is GONE. GONE is the last call; memory goes when the loop has closed the
    * handles. */
