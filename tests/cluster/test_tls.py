@@ -7,13 +7,13 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import ServiceCluster
+from cluster import FLOE, ServiceCluster
 
 ALONE = pl.LazyFrame({"a": [41]}).select(pl.col("a") + 1)
 
@@ -112,7 +112,18 @@ def test_old_tls_is_refused(tls_cluster: ServiceCluster) -> None:
             context.wrap_socket(plain)
 
 
-def test_missing_key_is_named(services: Callable[..., ServiceCluster]) -> None:
-    extra = '[scheduler.client_service.connection.tls]\ncertificate_key_file = "/nonexistent.pem"\nprivate_key_file = "/nonexistent.key"\n'
-    with pytest.raises(RuntimeError, match="/nonexistent"):
-        services(workers=0, scheduler_extra=extra)
+def test_missing_key_is_named(folder: Path) -> None:
+    config = folder / "scheduler.toml"
+    config.write_text(
+        """
+        scheduler.enabled = true
+        scheduler.client_service.bind_addr = "127.0.0.1:0"
+        [scheduler.client_service.connection.tls]
+        certificate_key_file = "/nonexistent.pem"
+        private_key_file = "/nonexistent.key"
+        """
+    )
+    command = [str(FLOE), "service", "--config-path", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "/nonexistent" in done.stdout + done.stderr

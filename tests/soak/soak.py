@@ -24,8 +24,8 @@ import polars_cloud as pc
 from cluster import UpCluster, files_below
 from processes import Process
 
-WARM_UP = 500
-MEMORY_GROWTH = 12 << 20  # bytes that allocators and caches of a main process may still take
+WARM_UP = 1500  # more than the scheduler remembers
+MEMORY_GROWTH = 4 << 20  # bytes that allocators and caches of a main process may still take
 
 
 @dataclass(frozen=True)
