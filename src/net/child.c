@@ -198,7 +198,7 @@ static void on_output(uv_poll_t *handle, int status, int events) {
 /* ---- the end ---- */
 
 static void child_free(child *c) {
-  LIST_EACH(&c->queue, it, tmp) outgoing_free(c, LIST_ENTRY(it, outgoing, link));
+  LIST_EACH (&c->queue, it, tmp) outgoing_free(c, LIST_ENTRY(it, outgoing, link));
   frame_reader_deinit(&c->reader);
   close(c->link_fd);
   close(c->output_fd);

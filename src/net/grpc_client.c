@@ -117,7 +117,7 @@ void grpc_channel_free(grpc_channel *ch) {
   ch->current = NULL;
   static const char why[] = "the channel was closed";
   grpc_request_end_all(&ch->orphans, RC_CANCELLED, why);
-  LIST_EACH(&ch->conns, it, tmp) {
+  LIST_EACH (&ch->conns, it, tmp) {
     grpc_client_conn *conn = LIST_ENTRY(it, grpc_client_conn, node);
     grpc_request_end_all(&conn->requests, RC_CANCELLED, why);
     h2_conn_close(conn->h2, why);

@@ -302,9 +302,9 @@ static void on_goaway(grpc_client_conn *conn, int32_t last_stream) {
   grpc_request *found;
   do {
     found = NULL;
-    LIST_EACH(&conn->requests, it, tmp)
-    if (LIST_ENTRY(it, grpc_request, node)->stream > last_stream)
-      found = LIST_ENTRY(it, grpc_request, node);
+    LIST_EACH (&conn->requests, it, tmp)
+      if (LIST_ENTRY(it, grpc_request, node)->stream > last_stream)
+        found = LIST_ENTRY(it, grpc_request, node);
     if (found) grpc_request_end(found, RC_UNAVAILABLE, "the server takes no more calls (GOAWAY)");
   } while (found);
 }
@@ -340,7 +340,7 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
                              void *user) {
   grpc_client_conn *conn = user;
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;
-  LIST_EACH(&conn->requests, it, tmp) {
+  LIST_EACH (&conn->requests, it, tmp) {
     grpc_request *q = LIST_ENTRY(it, grpc_request, node);
     if (q->stream != frame->hd.stream_id || !q->conn) continue;
     nghttp2_session_set_stream_user_data(session, q->stream, NULL);

@@ -37,7 +37,7 @@ void grpc_server_discharge(grpc_server *server, size_t bytes) {
 static void on_down(void *owner, const char *why) {
   grpc_server_conn *conn = owner;
   LOG_DEBUG("connection ended", "peer", conn->peer, "why", why);
-  LIST_EACH(&conn->calls, it, tmp) grpc_call_close(LIST_ENTRY(it, grpc_call, node));
+  LIST_EACH (&conn->calls, it, tmp) grpc_call_close(LIST_ENTRY(it, grpc_call, node));
   list_remove(&conn->node);
   conn->server->n_conns--;
 }
@@ -189,8 +189,8 @@ grpc_server *grpc_server_new(uv_loop_t *loop, const grpc_server_config *config) 
 }
 
 static void abort_calls(grpc_server_conn *conn) {
-  LIST_EACH(&conn->calls, it, tmp)
-  grpc_call_abort(LIST_ENTRY(it, grpc_call, node), RC_UNAVAILABLE, "the server is shutting down");
+  LIST_EACH (&conn->calls, it, tmp)
+    grpc_call_abort(LIST_ENTRY(it, grpc_call, node), RC_UNAVAILABLE, "the server is shutting down");
   h2_conn_flush(conn->h2);
 }
 
@@ -208,7 +208,7 @@ static void say_goaway(grpc_server_conn *conn) {
 static void on_tick(void *arg) {
   grpc_server *server = arg;
   bool cut = uv_now(server->loop) >= server->cut_at;
-  LIST_EACH(&server->conns, it, tmp) {
+  LIST_EACH (&server->conns, it, tmp) {
     grpc_server_conn *conn = LIST_ENTRY(it, grpc_server_conn, node);
     if (conn->said_goaway && cut)
       h2_conn_close(conn->h2, "the server has shut down");
@@ -227,11 +227,11 @@ void grpc_server_shutdown(grpc_server *server, unsigned grace_ms, void (*done)(v
   server->done = done;
   server->done_arg = arg;
   server->cut_at = uv_now(server->loop) + grace_ms;
-  LIST_EACH(&server->listeners, it, tmp) {
+  LIST_EACH (&server->listeners, it, tmp) {
     list_remove(it);
     uv_close((uv_handle_t *)&LIST_ENTRY(it, listener, node)->tcp, on_listener_closed);
   }
-  LIST_EACH(&server->conns, it, tmp) abort_calls(LIST_ENTRY(it, grpc_server_conn, node));
+  LIST_EACH (&server->conns, it, tmp) abort_calls(LIST_ENTRY(it, grpc_server_conn, node));
   oneshot_start(&server->tick, server->loop, SHUTDOWN_TICK_MS, on_tick, server);
 }
 

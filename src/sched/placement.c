@@ -72,7 +72,8 @@ static void offer_changed(sched *s, sched_offer *o) {
     heap_put(&n->free, &o->free);
   else
     heap_remove(&n->free, &o->free);
-  if (is_free && !was_free) LIST_EACH(&n->parked, it, tmp) {
+  if (is_free && !was_free)
+    LIST_EACH (&n->parked, it, tmp) {
       sched_task *t = LIST_ENTRY(it, sched_task, on_parked);
       if (t->avoid != w->number) placement_unpark(s, t);
     }
@@ -100,7 +101,7 @@ static void offer_drop(sched *s, sched_offer *o) {
   list_remove(&o->on_need);
   list_remove(&o->on_worker);
   n->n_offers--;
-  LIST_EACH(&n->parked, it, tmp) placement_unpark(s, LIST_ENTRY(it, sched_task, on_parked));
+  LIST_EACH (&n->parked, it, tmp) placement_unpark(s, LIST_ENTRY(it, sched_task, on_parked));
   need_changed(s, n);
   free(o);
 }
@@ -115,7 +116,7 @@ sched_need *sched_need_get(sched *s, const sched_need_key *key) {
   list_init(&n->offers);
   list_init(&n->parked);
   map_put(&s->needs, key, sizeof *key, n);
-  LIST_EACH(&s->seen, it, tmp) offer_add(s, n, LIST_ENTRY(it, sched_worker, on_seen));
+  LIST_EACH (&s->seen, it, tmp) offer_add(s, n, LIST_ENTRY(it, sched_worker, on_seen));
   return n;
 }
 
@@ -135,7 +136,7 @@ void placement_free_all(sched *s) {
   size_t at = 0;
   for (void *value; map_each(&s->needs, &at, &value);) {
     sched_need *n = value;
-    LIST_EACH(&n->offers, it, tmp) free(LIST_ENTRY(it, sched_offer, on_need));
+    LIST_EACH (&n->offers, it, tmp) free(LIST_ENTRY(it, sched_offer, on_need));
     need_free(n);
   }
   map_deinit(&s->needs);
@@ -150,11 +151,11 @@ void placement_worker_joined(sched *s, sched_worker *w) {
 }
 
 void placement_worker_changed(sched *s, sched_worker *w) {
-  LIST_EACH(&w->offers, it, tmp) offer_changed(s, LIST_ENTRY(it, sched_offer, on_worker));
+  LIST_EACH (&w->offers, it, tmp) offer_changed(s, LIST_ENTRY(it, sched_offer, on_worker));
 }
 
 void placement_worker_gone(sched *s, sched_worker *w) {
-  LIST_EACH(&w->offers, it, tmp) {
+  LIST_EACH (&w->offers, it, tmp) {
     sched_offer *o = LIST_ENTRY(it, sched_offer, on_worker);
     sched_need *n = o->need;
     offer_drop(s, o);

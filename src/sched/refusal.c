@@ -38,7 +38,7 @@ static void list_add(runtime_list *l, const sched_runtime *r) {
 /* All runtimes of all workers; with `key`, those that have its plan header. */
 static runtime_list runtimes_of(const sched *s, const sched_need_key *key) {
   runtime_list l = {0};
-  LIST_EACH(&s->seen, it, tmp) {
+  LIST_EACH (&s->seen, it, tmp) {
     const sched_worker *w = LIST_ENTRY(it, sched_worker, on_seen);
     for (size_t i = 0; i < w->n_runtimes; i++)
       if (!key || sched_need_fits(key, &w->runtimes[i])) list_add(&l, &w->runtimes[i]);

@@ -15,7 +15,7 @@
 
 static size_t list_len(const list *l) {
   size_t n = 0;
-  LIST_EACH(l, it, tmp) n++;
+  LIST_EACH (l, it, tmp) n++;
   return n;
 }
 
@@ -103,7 +103,7 @@ static const char *check_queries(const sched *s) {
 
 static const char *check_offers(const sched_worker *w) {
   bool is_free = !w->suspect && w->busy < w->slots;
-  LIST_EACH(&w->offers, it, tmp) {
+  LIST_EACH (&w->offers, it, tmp) {
     const sched_offer *o = LIST_ENTRY(it, sched_offer, on_worker);
     HOLDS(o->worker == w, "an offer is in the list of another worker");
     HOLDS((o->free.place != 0) == is_free, "an offer is free when its worker is not, or not free");
@@ -114,7 +114,7 @@ static const char *check_offers(const sched_worker *w) {
 static const char *check_worker(const sched *s, const sched_worker *w) {
   HOLDS(w->busy <= w->slots, "a worker runs more than it has slots");
   HOLDS(list_len(&w->attempts) == w->busy, "a worker miscounts its attempts");
-  LIST_EACH(&w->attempts, it, tmp) {
+  LIST_EACH (&w->attempts, it, tmp) {
     const sched_attempt *a = LIST_ENTRY(it, sched_attempt, on_worker);
     HOLDS(a->worker == w && a->state != ATTEMPT_OVER, "an attempt holds a slot that it may not");
     HOLDS(map_get(&s->attempts, &a->id, sizeof a->id) == a, "an attempt is not known by its id");
@@ -149,16 +149,16 @@ static const char *check_need(const sched_need *n) {
 
 static const char *check_order_of_time(const sched *s) {
   int64_t seen = INT64_MIN, silent = INT64_MIN, avoiding = INT64_MIN;
-  LIST_EACH(&s->seen, it, tmp) {
+  LIST_EACH (&s->seen, it, tmp) {
     HOLDS(LIST_ENTRY(it, sched_worker, on_seen)->last_seen_ms >= seen, "workers are out of order");
     seen = LIST_ENTRY(it, sched_worker, on_seen)->last_seen_ms;
   }
-  LIST_EACH(&s->silent, it, tmp) {
+  LIST_EACH (&s->silent, it, tmp) {
     HOLDS(LIST_ENTRY(it, sched_attempt, on_silent)->silent_since_ms >= silent,
           "silent attempts are out of order");
     silent = LIST_ENTRY(it, sched_attempt, on_silent)->silent_since_ms;
   }
-  LIST_EACH(&s->avoiding, it, tmp) {
+  LIST_EACH (&s->avoiding, it, tmp) {
     HOLDS(LIST_ENTRY(it, sched_task, on_avoiding)->avoid_since_ms >= avoiding,
           "avoiding tasks are out of order");
     avoiding = LIST_ENTRY(it, sched_task, on_avoiding)->avoid_since_ms;

@@ -35,7 +35,7 @@ void retention_add(scheduler *s, query *q) {
   q->kept_bytes = weigh(q);
   s->kept_bytes += q->kept_bytes;
   list_push_back(&s->ended, &q->ended_link);
-  LIST_EACH(&s->ended, it, next) {
+  LIST_EACH (&s->ended, it, next) {
     if (s->kept_bytes <= MOST_BYTES || it == &q->ended_link) break;
     query *oldest = LIST_ENTRY(it, query, ended_link);
     retention_remove(s, oldest);

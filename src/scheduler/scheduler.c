@@ -39,7 +39,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
 #undef X
   };
   LOG_INFO("query ended", "query", uuid_print(a->query.u).s, "state", NAMES[a->state]);
-  LIST_EACH(&q->waiters, it, next) {
+  LIST_EACH (&q->waiters, it, next) {
     query_waiter *w = LIST_ENTRY(it, query_waiter, link);
     list_remove(&w->link);
     answer_result(w->call, s, q); /* frees w through the end of the call */

@@ -67,8 +67,9 @@ static runtime *runtime_of(const warm *w) {
 
 uint64_t pool_resident_bytes(const pool *p) {
   uint64_t bytes = 0;
-  for (size_t i = 0; i < p->n; i++) LIST_EACH(&p->warms[i].members, it, tmp)
-  bytes += resources_resident_bytes(executor_pid(LIST_ENTRY(it, pool_member, link)->executor));
+  for (size_t i = 0; i < p->n; i++)
+    LIST_EACH (&p->warms[i].members, it, tmp)
+      bytes += resources_resident_bytes(executor_pid(LIST_ENTRY(it, pool_member, link)->executor));
   return bytes;
 }
 
@@ -137,7 +138,7 @@ static void start_job(pool *p, pool_job *job, pool_member *m) {
 }
 
 static pool_member *idle_member(const warm *w) {
-  LIST_EACH(&w->members, it, tmp) {
+  LIST_EACH (&w->members, it, tmp) {
     pool_member *m = LIST_ENTRY(it, pool_member, link);
     if (m->ready && !m->busy && !m->retired && executor_state_of(m->executor) == EXECUTOR_IDLE)
       return m;
@@ -150,7 +151,7 @@ static void fail_waiting(pool *p, const warm *w, const char *why) {
   LOG_ERROR("an executor does not start", "runtime", runtime_of(w)->name, "error", why);
   for (bool found = true; found;) { /* on_end may change the list: look again from its front */
     found = false;
-    LIST_EACH(&p->waiting, it, tmp) {
+    LIST_EACH (&p->waiting, it, tmp) {
       pool_job *job = LIST_ENTRY(it, pool_job, link);
       if (&p->warms[job->runtime] != w) continue;
       end_job(job, &(executor_result){.end = EXECUTOR_END_LOST, .text = text});
@@ -164,7 +165,7 @@ static void fail_waiting(pool *p, const warm *w, const char *why) {
 /* ---- dispatch ---- */
 
 static void start_waiting(pool *p) {
-  LIST_EACH(&p->waiting, it, tmp) {
+  LIST_EACH (&p->waiting, it, tmp) {
     if (p->running == p->config.share.slots) return;
     pool_job *job = LIST_ENTRY(it, pool_job, link);
     pool_member *m = idle_member(&p->warms[job->runtime]);
@@ -175,9 +176,9 @@ static void start_waiting(pool *p) {
 /* Executors that are on their way, or soon free, are counted before one more is started. */
 static void start_needed(pool *p, warm *w) {
   size_t wanted = 0, coming = 0;
-  LIST_EACH(&p->waiting, it, tmp)
-  wanted += &p->warms[LIST_ENTRY(it, pool_job, link)->runtime] == w;
-  LIST_EACH(&w->members, it, tmp) {
+  LIST_EACH (&p->waiting, it, tmp)
+    wanted += &p->warms[LIST_ENTRY(it, pool_job, link)->runtime] == w;
+  LIST_EACH (&w->members, it, tmp) {
     const pool_member *m = LIST_ENTRY(it, pool_member, link);
     coming += !m->busy && !m->retired;
   }
@@ -307,7 +308,7 @@ void pool_cancel(pool *p, pool_job *job, bool kill) {
 
 static void reap(warm *w, uint64_t now_ms) {
   size_t left = w->n_members;
-  LIST_EACH(&w->members, it, tmp) {
+  LIST_EACH (&w->members, it, tmp) {
     pool_member *m = LIST_ENTRY(it, pool_member, link);
     if (left < 2 || m->busy || !m->ready || now_ms - m->idle_since_ms < IDLE_MS) continue;
     m->retired = true;
@@ -400,8 +401,9 @@ void pool_shutdown(pool *p, void (*done)(void *), void *arg) {
     pool_job *job = LIST_ENTRY(p->waiting.next, pool_job, link);
     end_job(job, &(executor_result){.end = EXECUTOR_END_CANCELED, .text = ""});
   }
-  for (size_t i = 0; i < p->n; i++) LIST_EACH(&p->warms[i].members, it, tmp)
-  executor_kill(LIST_ENTRY(it, pool_member, link)->executor);
+  for (size_t i = 0; i < p->n; i++)
+    LIST_EACH (&p->warms[i].members, it, tmp)
+      executor_kill(LIST_ENTRY(it, pool_member, link)->executor);
   uv_close((uv_handle_t *)&p->reaper, on_reaper_closed);
 }
 

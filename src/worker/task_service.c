@@ -166,7 +166,7 @@ void task_service_set_ready(task_service *s) {
 }
 
 void task_service_kill_all(task_service *s, const char *why) {
-  LIST_EACH(&s->running, it, tmp) {
+  LIST_EACH (&s->running, it, tmp) {
     running *r = LIST_ENTRY(it, running, link);
     if (r->task) task_cancel(r->task, true, why);
   }
