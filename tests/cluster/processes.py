@@ -50,9 +50,10 @@ class Process:
         return [p for p in processes() if _parent(p.pid) == self.pid]
 
     def descendants(self) -> list[Process]:
+        parents = {p: _parent(p.pid) for p in processes()}
         found = [self]
-        for parent in found:
-            found += parent.children()
+        for ancestor in found:
+            found += [p for p, parent in parents.items() if parent == ancestor.pid]
         return found[1:]
 
     def status(self, key: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import FLOE, ServiceCluster
+from cluster import FLOE, Ports, ServiceCluster
 
 ALONE = pl.LazyFrame({"a": [41]}).select(pl.col("a") + 1)
 
@@ -113,11 +113,13 @@ def test_old_tls_is_refused(tls_cluster: ServiceCluster) -> None:
 
 
 def test_missing_key_is_named(folder: Path) -> None:
+    ports = Ports.reserve()
     config = folder / "scheduler.toml"
     config.write_text(
-        """
+        f"""
         scheduler.enabled = true
-        scheduler.client_service.bind_addr = "127.0.0.1:0"
+        scheduler.client_service.bind_addr = "127.0.0.1:{ports.client}"
+        scheduler.worker_service.bind_addr = "127.0.0.1:{ports.membership}"
         [scheduler.client_service.connection.tls]
         certificate_key_file = "/nonexistent.pem"
         private_key_file = "/nonexistent.key"
@@ -125,5 +127,6 @@ def test_missing_key_is_named(folder: Path) -> None:
     )
     command = [str(FLOE), "service", "--config-path", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ports.release()
     assert done.returncode != 0
     assert "/nonexistent" in done.stdout + done.stderr
