@@ -80,14 +80,14 @@ static void put_peer(scheduler *s, const Cluster__JoinRequest *r, char *host_tak
     free(host_take);
     return;
   }
-  peer_free(map_remove(&s->peers, r->instance_id, len));
   p = NEW(peer);
   p->instance_id = mem_strdup(r->instance_id);
   p->incarnation = mem_strdup(r->incarnation);
   p->host = host_take;
   p->port = port;
   p->channel = open_channel(s, p);
-  map_put(&s->peers, r->instance_id, len, p);
+  /* The new one stands before the old one goes: the calls that end with it may start others. */
+  peer_free(map_put(&s->peers, r->instance_id, len, p));
 }
 
 static rc join(scheduler *s, const Cluster__JoinRequest *r, err *e) {
