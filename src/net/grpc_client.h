@@ -34,7 +34,7 @@ typedef struct grpc_request_spec {
   const char *path;
   unsigned deadline_ms; /* 0: none; also sent as grpc-timeout */
   /* The message is `head` followed by all of `tail` (may be NULL). head is copied; tail is
-   * borrowed and must live and stay unchanged until on_done. */
+   * borrowed and must live and stay unchanged until on_done or grpc_request_cancel. */
   const uint8_t *head;
   size_t head_len;
   spool *tail;
@@ -53,7 +53,8 @@ grpc_channel *grpc_channel_new(uv_loop_t *loop, const grpc_channel_config *confi
  * the handles. The channel must not be used afterwards. */
 void grpc_channel_free(grpc_channel *channel);
 grpc_request *grpc_channel_call(grpc_channel *channel, const grpc_request_spec *spec);
-/* RST_STREAM CANCEL to the peer; on_done follows with CANCELLED, from the loop. */
+/* RST_STREAM CANCEL to the peer; on_done follows with CANCELLED, from the loop. Nothing reads the
+ * tail any more. */
 void grpc_request_cancel(grpc_request *request);
 
 #endif

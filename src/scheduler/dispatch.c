@@ -22,6 +22,7 @@ typedef struct attempt {
   scheduler *s;
   attempt_id id;
   query *query; /* a reference */
+  list link;    /* in query.attempts */
   char worker[128];
   grpc_request *request;
   sched_outcome outcome;  /* as the worker told it; */
@@ -193,6 +194,7 @@ static void on_message(void *arg, const uint8_t *message, size_t len) {
 
 static void attempt_free(attempt *a) {
   map_remove(&a->s->attempts, &a->id, sizeof a->id);
+  list_remove(&a->link);
   query_unref(a->query);
   free(a);
 }
@@ -252,6 +254,7 @@ void dispatch_start(scheduler *s, const sched_action *action) {
   a->s = s;
   a->id = action->attempt;
   a->query = query_ref(q);
+  list_push_back(&q->attempts, &a->link);
   snprintf(a->worker, sizeof a->worker, "%s", action->worker);
   if (!q->times.started_us) q->times.started_us = clock_wall_us();
   map_put(&s->attempts, &a->id, sizeof a->id, a);
@@ -263,9 +266,17 @@ void dispatch_start(scheduler *s, const sched_action *action) {
   sched_attempt_ended(s->sched, id, SCHED_LOST, clock_mono_ms());
 }
 
-void dispatch_stop(scheduler *s, attempt_id id) {
-  attempt *a = map_get(&s->attempts, &id, sizeof id);
-  if (!a || a->stopped) return;
+static void stop(attempt *a) {
+  if (a->stopped) return;
   a->stopped = true;
   grpc_request_cancel(a->request);
+}
+
+void dispatch_stop(scheduler *s, attempt_id id) {
+  attempt *a = map_get(&s->attempts, &id, sizeof id);
+  if (a) stop(a);
+}
+
+void dispatch_stop_all(const query *q) {
+  LIST_EACH (&q->attempts, it, next) stop(LIST_ENTRY(it, attempt, link));
 }

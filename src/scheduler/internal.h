@@ -73,6 +73,8 @@ void submission_end(grpc_call *call);
 /* dispatch.c: attempts on workers. */
 void dispatch_start(scheduler *s, const sched_action *start);
 void dispatch_stop(scheduler *s, attempt_id attempt);
+/* Also those that sched/ has given up: after this nothing reads the plan. */
+void dispatch_stop_all(const query *q);
 
 /* retention.c: what ended queries weigh, bounded. */
 void retention_add(scheduler *s, query *q);

@@ -12,6 +12,7 @@ query *query_new(query_id id) {
   q->id = id;
   q->python_minor = q->python_micro = -1;
   list_init(&q->waiters);
+  list_init(&q->attempts);
   return q;
 }
 

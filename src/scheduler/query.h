@@ -3,7 +3,7 @@
  *
  * The state itself lives in sched/; here are the plan, the settings, the long polls that wait, and
  * in the end the result or the errors. Counted references: the table of queries holds one, each
- * attempt under way holds one (its plan is being streamed). */
+ * attempt under way holds one. */
 #ifndef FLOE_SCHEDULER_QUERY_H
 #define FLOE_SCHEDULER_QUERY_H
 
@@ -49,6 +49,7 @@ typedef struct query {
   int python_minor, python_micro;
   query_times times;
   list waiters;      /* of query_waiter: long polls */
+  list attempts;     /* of attempt (dispatch.c): calls to workers; each may read the plan */
   list ended_link;   /* in scheduler.ended, while its head and errors are kept */
   size_t kept_bytes; /* of these */
 

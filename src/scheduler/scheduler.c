@@ -27,6 +27,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
   query *q = map_get(&s->queries, &a->query, sizeof a->query);
   if (!q) return;
   q->times.ended_us = clock_wall_us();
+  dispatch_stop_all(q);
   query_drop_plan(q);
   if (a->state == SCHED_QUERY_FAILED)
     query_add_error(q, "scheduler",

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -22,27 +20,12 @@ from typing import Any
 import grpc
 import polars as pl
 import pytest
-from cluster import OLD_PYTHON, REPO, RUNTIMES, SLOWNESS, Cluster, Program, executor_user, files_below, open_folder
+from cluster import OLD_PYTHON, RUNTIMES, SLOWNESS, Cluster, Program, executor_user, files_below, open_folder
+from contract import pb
 from processes import Process, wait_until
 from wire import HEALTH
 
 TOKEN = "a-token-of-the-tests-0123456789"
-
-
-def _contract() -> Any:
-    """proto/cluster.proto as Python."""
-    folder = tempfile.mkdtemp(prefix="floe-test-proto-")
-    proto = REPO / "proto"
-    subprocess.run(["protoc", "-I", proto, f"--python_out={folder}", proto / "cluster.proto"], check=True)
-    sys.path.insert(0, folder)
-    import cluster_pb2
-
-    sys.path.remove(folder)
-    shutil.rmtree(folder)
-    return cluster_pb2
-
-
-pb = _contract()
 
 
 class FakeScheduler:

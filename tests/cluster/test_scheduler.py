@@ -1,0 +1,160 @@
+"""tests/cluster/test_scheduler.py: the scheduler by itself, its workers played by the test.
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import polars as pl
+import pytest
+from cluster import SLOWNESS, ServiceCluster
+from contract import pb
+from processes import wait_until
+from wire import Caller, caller
+
+SUCCEEDED = 3
+
+
+def plan(rows: int = 3) -> bytes:
+    out = io.BytesIO()
+    pl.LazyFrame({"x": range(rows)}).sink_parquet("<in-memory>", lazy=True).serialize(out)
+    return out.getvalue()
+
+
+class Members:
+    """What workers say on 5050."""
+
+    def __init__(self, cluster: ServiceCluster) -> None:
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{cluster.ports.membership}")
+        self._token = [("authorization", f"Bearer {cluster.TOKEN}")]
+
+    def _call(self, method: str, request: Any) -> None:
+        self._channel.unary_unary(f"/cluster.Membership/{method}")(
+            request.SerializeToString(), metadata=self._token, timeout=20
+        )
+
+    def join(self, name: str, port: int, incarnation: str = "1") -> None:
+        runtime = pb.Runtime(polars_version=pl.__version__, index_bits=64, python_version="3.11.2", plan_header=plan()[:79])
+        address = f"127.0.0.1:{port}"
+        self._call("Join", pb.JoinRequest(instance_id=name, incarnation=incarnation, task_address=address, slots=1, runtimes=[runtime]))
+
+    def leave(self, name: str, incarnation: str = "1") -> None:
+        self._call("Leave", pb.LeaveRequest(instance_id=name, incarnation=incarnation))
+
+
+class FakeTasks:
+    """A worker's 5052. `held`: RunTask is not answered."""
+
+    def __init__(self, held: bool = False) -> None:
+        self.held, self.calls, self.end = held, 0, threading.Event()
+        self._server = grpc.server(futures.ThreadPoolExecutor(4))
+        handler = grpc.unary_unary_rpc_method_handler(self._run)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("cluster.Tasks", {"RunTask": handler}),))
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    def _run(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self.calls += 1
+        if self.held:
+            self.end.wait()
+        return pb.RunTaskResponse(output=pb.TaskOutput(has_rows=True, rows=3)).SerializeToString()
+
+    def stop(self) -> None:
+        self.end.set()
+        self._server.stop(0).wait()
+
+
+class StalledTasks:
+    """A worker's 5052 that takes a call but none of its bytes, until `read_on`. HTTP/2 by hand."""
+
+    SETTINGS, RST_STREAM, WINDOW_UPDATE, INITIAL_WINDOW = 4, 3, 8, 4
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._bytes = b""
+
+    @staticmethod
+    def _frame(kind: int, stream: int, payload: bytes) -> bytes:
+        return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + struct.pack(">I", stream) + payload
+
+    def accept(self) -> None:
+        self._connection, _ = self._listener.accept()
+        self._connection.settimeout(0.2)
+        self._connection.sendall(self._frame(self.SETTINGS, 0, struct.pack(">HI", self.INITIAL_WINDOW, 0)))
+
+    def read_on(self) -> None:
+        much = struct.pack(">I", 1 << 30)
+        self._connection.sendall(
+            self._frame(self.SETTINGS, 0, struct.pack(">H", self.INITIAL_WINDOW) + much)
+            + self._frame(self.WINDOW_UPDATE, 0, much)
+        )
+
+    def seen(self) -> set[int]:
+        """The kinds of all frames that have come."""
+        try:
+            while more := self._connection.recv(1 << 16):
+                self._bytes += more
+        except TimeoutError:
+            pass
+        kinds, at = set(), len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        while at + 9 <= len(self._bytes):
+            kinds.add(self._bytes[at + 3])
+            at += 9 + int.from_bytes(self._bytes[at : at + 3], "big")
+        return kinds
+
+    def stop(self) -> None:
+        self._connection.close()
+        self._listener.close()
+
+
+@pytest.fixture
+def scheduler() -> Iterator[ServiceCluster]:
+    started = ServiceCluster("scheduler", workers=0)
+    yield started
+    wrong = started.stop()
+    assert not wrong, wrong
+
+
+@pytest.fixture
+def call(scheduler: ServiceCluster) -> Iterator[Caller]:
+    with caller(scheduler.ports.client) as made:
+        yield made
+
+
+def test_worker_leaves_while_its_plan_is_sent(scheduler: ServiceCluster, call: Caller) -> None:
+    """Another one has answered, so nobody needs the plan: the first is told to stop."""
+    members, stalled, good = Members(scheduler), StalledTasks(), FakeTasks()
+    members.join("stalled", stalled.port)
+    query = call.submit(plan())
+    stalled.accept()
+    wait_until(lambda: 1 in stalled.seen(), "the call has come")
+    members.join("good", good.port)
+    members.leave("stalled")
+    wait_until(lambda: call.status(query) == SUCCEEDED, "the query is done elsewhere", 10 * SLOWNESS)
+    stalled.read_on()
+    wait_until(lambda: stalled.RST_STREAM in stalled.seen(), "the call was cancelled")
+    assert call.health() == 1
+    stalled.stop()
+    good.stop()
+
+
+def test_worker_restarts_while_a_call_is_open(scheduler: ServiceCluster, call: Caller) -> None:
+    """Its machine lost power: no connection said so, and it joins anew. One loss, not two."""
+    members, dead, alive = Members(scheduler), FakeTasks(held=True), FakeTasks()
+    members.join("worker", dead.port)
+    query = call.submit(plan())
+    wait_until(lambda: dead.calls == 1, "the attempt runs")
+    members.join("worker", alive.port, incarnation="2")
+    wait_until(lambda: call.status(query) >= SUCCEEDED, "the query is over", 10 * SLOWNESS)
+    assert call.status(query) == SUCCEEDED
+    dead.stop()
+    alive.stop()
