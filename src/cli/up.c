@@ -174,6 +174,7 @@ static rc spawn(up *u, int number, err *e) {
 
 static void on_ready(void *arg, int part) {
   up *u = arg;
+  if (u->stopping_ms) return;
   u->parts[part].ready = true;
   say(u, u->plan.parts[part].name, "ready");
   for (int i = 0; i < u->plan.n_parts; i++)
@@ -260,7 +261,7 @@ static rc choose_dir(up *u, err *e) {
   const char *tmp = getenv("TMPDIR");
   u->dir = mem_printf("%s/floe-up-XXXXXX", tmp && *tmp ? tmp : "/tmp");
   if (!mkdtemp(u->dir)) return ERR_ERRNO(e, errno, "making a folder like %s", u->dir);
-  return chmod(u->dir, 0755) ? ERR_ERRNO(e, errno, "opening %s to the executors", u->dir) : RC_OK;
+  return RC_OK;
 }
 
 /* On PATH, or in one of the runtimes, where pip puts it. */
@@ -365,6 +366,17 @@ static const char *absolute(const char *path, char buffer[PATH_MAX]) {
                                                                                        : path;
 }
 
+/* Another cluster's part would answer our probes, and seem to be ours. */
+static rc check_ports(const up_plan *p, err *e) {
+  for (int i = 0; i < p->n_parts; i++)
+    if (up_port_listens(p->parts[i].probe_port))
+      return ERR(e, RC_EXISTS,
+                 "port %d, for the %s, is taken; does another floe up run? Stop it, or take other "
+                 "ports with --port-base",
+                 p->parts[i].probe_port, p->parts[i].name);
+  return RC_OK;
+}
+
 static rc run(up *u, err *e) {
   char self[PATH_MAX], runtimes[PATH_MAX], results[PATH_MAX];
   TRY(complete_options(&u->options, self, e));
@@ -372,6 +384,7 @@ static rc run(up *u, err *e) {
   u->options.results_dir = absolute(u->options.results_dir, results);
   TRY(choose_dir(u, e));
   TRY(up_plan_make(&u->options, u->dir, &u->plan, e));
+  TRY(check_ports(&u->plan, e));
   u->started_ms = clock_mono_ms();
   watch(u);
   for (int i = 0; i < u->plan.n_parts; i++) {

@@ -56,5 +56,6 @@ up_prober *up_prober_new(uv_loop_t *loop, const up_plan *plan, int part,
                          void (*ready)(void *arg, int part), void *arg);
 void up_prober_poll(up_prober *p); /* ask, unless it was ready or is being asked */
 void up_prober_free(up_prober *p);
+bool up_port_listens(int port); /* somebody takes connections there, on loopback */
 
 #endif

@@ -78,8 +78,7 @@ static void after_storage(uv_work_t *w, int status) {
   answered(p);
 }
 
-/* A storage that does not listen yet would make the upload wait and try again. */
-static bool listens(int port) {
+bool up_port_listens(int port) {
   struct sockaddr_in at;
   uv_ip4_addr("127.0.0.1", port, &at);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -100,7 +99,8 @@ void up_prober_poll(up_prober *p) {
     grpc_channel_call(p->channel, &spec);
     return;
   }
-  if (!listens(p->plan->parts[p->part].probe_port)) return;
+  /* a storage that does not listen yet would make the upload wait and try again */
+  if (!up_port_listens(p->plan->parts[p->part].probe_port)) return;
   p->asking = true;
   p->work.data = p;
   uv_queue_work(p->loop, &p->work, try_storage, after_storage);

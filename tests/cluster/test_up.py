@@ -60,6 +60,15 @@ def test_refuses_with_a_reason(options: list[str], reason: str, folder: Path) ->
     assert reason in done.stderr
 
 
+def test_another_cluster_has_the_ports(cluster: UpCluster, folder: Path) -> None:
+    """Its parts must not pass for ours."""
+    options = [f"--port-base={cluster.ports.base}", f"--runtimes={RUNTIMES}", f"--results={folder}"]
+    done = subprocess.run([str(FLOE), "up", *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "--port-base" in done.stderr
+    assert "ready" not in done.stdout
+
+
 def test_port_is_taken(folder: Path) -> None:
     """Says which, and leaves nothing behind."""
     ports = Ports.reserve()
