@@ -138,6 +138,7 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
   q->deleted = true;
   retention_remove(s, q);
   query_clear_result(q);
+  retention_add(s, q); /* its errors are kept */
   deletion *d = NEW(deletion);
   d->work.data = d;
   d->s = s;
