@@ -11,6 +11,12 @@
 #include <string.h>
 #include <time.h>
 
+/* What clients and workers said of themselves need not be UTF-8, and JSON must be. */
+static json_t *text(const char *said) {
+  json_t *t = json_string(said);
+  return t ? t : json_string("(not UTF-8)");
+}
+
 static json_t *time_or_null(int64_t us) {
   if (!us) return json_null();
   time_t s = (time_t)(us / 1000000);
@@ -62,17 +68,25 @@ static json_t *error_list(const query *q) {
   return items;
 }
 
+/* Where the rows are; without the signature that lets whoever holds it read them. */
+static json_t *output_location(const query *q) {
+  if (!q->n_files || q->deleted) return json_null();
+  const char *file = q->files[0];
+  return query_is_anonymous(q) ? json_stringn(file, strcspn(file, "?")) : text(file);
+}
+
 /* What a list of queries shows of each. */
 static json_t *summary(const scheduler *s, const query *q) {
   sched_query_info info = {0};
   sched_query_info_get(s->sched, q->id, &info);
   bool running = info.state == SCHED_QUERY_RUNNING;
   return json_pack(
-      "{s:s, s:{s:s}, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:s, s:s, s:i}", "id",
-      uuid_print(q->id.u).s, "user", "name", q->user, "polars_version", q->polars_version, "status",
-      status_name(info.state), "request_time", time_or_null(q->times.submitted_us), "start_time",
-      time_or_null(q->times.started_us), "end_time", time_or_null(q->times.ended_us),
-      "total_num_stages", (int)info.total_stages, "in_progress_stages",
+      "{s:s, s:{s:o}, s:o, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:s, s:s, s:i}", "id",
+      uuid_print(q->id.u).s, "user", "name", text(q->user), "polars_version",
+      text(q->polars_version), "status", status_name(info.state), "request_time",
+      time_or_null(q->times.submitted_us), "start_time", time_or_null(q->times.started_us),
+      "end_time", time_or_null(q->times.ended_us), "total_num_stages", (int)info.total_stages,
+      "in_progress_stages",
       stage_numbers(info.finished_stages, running ? info.total_stages : info.finished_stages),
       "finished_stages", stage_numbers(0, info.finished_stages), "engine",
       engine_name(q->settings.engine), "query_type",
@@ -90,8 +104,7 @@ static json_t *details(const scheduler *s, const query *q) {
   json_object_set_new(o, "query_plan_timing", json_object());
   json_object_set_new(o, "total_node_time_ns", json_integer(node_time_ns(q)));
   json_object_set_new(o, "errors", error_list(q));
-  json_object_set_new(o, "output_location",
-                      q->n_files && !q->deleted ? json_string(q->files[0]) : json_null());
+  json_object_set_new(o, "output_location", output_location(q));
   json_object_set_new(o, "output_files", json_integer((json_int_t)q->n_files));
   json_object_set_new(o, "output_rows",
                       q->has_rows ? json_integer((json_int_t)q->rows) : json_null());
@@ -109,8 +122,9 @@ static json_t *runtimes(const sched_worker_info *w) {
   json_t *items = json_array();
   for (size_t i = 0; i < w->n_runtimes; i++) {
     const sched_runtime *r = &w->runtimes[i];
-    json_array_append_new(items, json_pack("{s:s, s:s, s:i}", "polars", r->polars_version, "python",
-                                           r->python_version, "index_bits", (int)r->index_bits));
+    json_array_append_new(items,
+                          json_pack("{s:o, s:o, s:i}", "polars", text(r->polars_version), "python",
+                                    text(r->python_version), "index_bits", (int)r->index_bits));
   }
   return items;
 }
@@ -122,10 +136,10 @@ char *scheduler_cluster_json(const scheduler *s) {
   for (sched_worker_info w; sched_workers_each(s->sched, &at, &w);) {
     const peer *p = map_get(&s->peers, w.instance_id, strlen(w.instance_id));
     json_array_append_new(workers,
-                          json_pack("{s:s, s:s, s:i, s:i, s:I, s:o}", "instance_id", w.instance_id,
-                                    "host", p ? p->host : "", "slots", (int)w.slots, "busy",
-                                    (int)w.busy, "seen_ms_ago", (json_int_t)(now - w.last_seen_ms),
-                                    "runtimes", runtimes(&w)));
+                          json_pack("{s:o, s:o, s:i, s:i, s:I, s:o}", "instance_id",
+                                    text(w.instance_id), "host", text(p ? p->host : ""), "slots",
+                                    (int)w.slots, "busy", (int)w.busy, "seen_ms_ago",
+                                    (json_int_t)(now - w.last_seen_ms), "runtimes", runtimes(&w)));
   }
   return print(json_pack("{s:s, s:s, s:b, s:o}", "cluster_id",
                          s->conf->cluster_id ? s->conf->cluster_id : "", "version", FLOE_VERSION,

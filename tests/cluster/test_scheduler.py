@@ -10,7 +10,6 @@ import struct
 import threading
 from collections.abc import Iterator
 from concurrent import futures
-from typing import Any
 
 import grpc
 import polars as pl
@@ -36,18 +35,18 @@ class Members:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{cluster.ports.membership}")
         self._token = [("authorization", f"Bearer {cluster.TOKEN}")]
 
-    def _call(self, method: str, request: Any) -> None:
-        self._channel.unary_unary(f"/cluster.Membership/{method}")(
-            request.SerializeToString(), metadata=self._token, timeout=20
-        )
+    def _call(self, method: str, request: bytes) -> None:
+        self._channel.unary_unary(f"/cluster.Membership/{method}")(request, metadata=self._token, timeout=20)
 
-    def join(self, name: str, port: int, incarnation: str = "1") -> None:
+    def join(self, name: str, port: int, incarnation: str = "1", bad_byte: bytes = b"?") -> None:
+        """`bad_byte` takes the place of each ? in the name."""
         runtime = pb.Runtime(polars_version=pl.__version__, index_bits=64, python_version="3.11.2", plan_header=plan()[:79])
         address = f"127.0.0.1:{port}"
-        self._call("Join", pb.JoinRequest(instance_id=name, incarnation=incarnation, task_address=address, slots=1, runtimes=[runtime]))
+        request = pb.JoinRequest(instance_id=name, incarnation=incarnation, task_address=address, slots=1, runtimes=[runtime])
+        self._call("Join", request.SerializeToString().replace(b"?", bad_byte))
 
     def leave(self, name: str, incarnation: str = "1") -> None:
-        self._call("Leave", pb.LeaveRequest(instance_id=name, incarnation=incarnation))
+        self._call("Leave", pb.LeaveRequest(instance_id=name, incarnation=incarnation).SerializeToString())
 
 
 class FakeTasks:
@@ -158,3 +157,9 @@ def test_worker_restarts_while_a_call_is_open(scheduler: ServiceCluster, call: C
     assert call.status(query) == SUCCEEDED
     dead.stop()
     alive.stop()
+
+
+def test_a_name_that_json_cannot_hold(scheduler: ServiceCluster) -> None:
+    """The worker is shown all the same."""
+    Members(scheduler).join("worker-?", 1, bad_byte=b"\xff")
+    assert scheduler.members() == {"(not UTF-8)"}

@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -54,6 +55,15 @@ def test_urls_are_presigned(stored: Remote, storage_cluster: UpCluster) -> None:
         assert status_of(url) == 200
         assert status_of(url.split("?")[0]) == 403
         assert status_of(url[:-1] + ("0" if url[-1] != "0" else "1")) == 403
+
+
+def test_observatory_shows_no_signature(stored: Remote, storage_cluster: UpCluster) -> None:
+    """Who sees the dashboard sees where rows are, and does not get them."""
+    result = stored.execute(pl.LazyFrame({"a": [1, 2]}))
+    assert result.location
+    query_id = result._query._query_id  # type: ignore[union-attr]
+    with urllib.request.urlopen(f"http://localhost:{storage_cluster.ports.observatory}/api/v1/query/{query_id}") as answer:
+        assert json.load(answer)["output_location"] == result.location[0].split("?")[0]
 
 
 def test_delete_really_deletes(stored: Remote) -> None:
