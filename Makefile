@@ -1,7 +1,8 @@
 # Floe. `make quickstart` and `make test` are all a newcomer needs; CI runs `make test`.
 include versions
 
-PYTHON ?= python3
+# Debian's own; users' functions run only under the Python that made them, so name theirs if it is another.
+PYTHON ?= /usr/bin/python3
 BUILD ?= build
 # One folder for each Polars version: its environment runs queries, and here also the client.
 RUNTIMES = .runtimes/polars-$(polars)/.ready .runtimes/polars-$(old_polars)/.ready
@@ -59,7 +60,8 @@ fuzz: ## each fuzz target for a minute (needs clang)
 	@ninja -C build-fuzz --quiet
 	@for t in $$(cd build-fuzz/tests/fuzz && ls -d fuzz_* | grep -v '\.p$$'); do \
 	  echo "$$t"; mkdir -p build-fuzz/corpus/$$t; \
-	  build-fuzz/tests/fuzz/$$t -max_total_time=60 -print_final_stats=0 build-fuzz/corpus/$$t tests/fuzz/corpus/$${t#fuzz_} 2>&1 | tail -n 2 || exit 1; done
+	  build-fuzz/tests/fuzz/$$t -max_total_time=60 -artifact_prefix=build-fuzz/ build-fuzz/corpus/$$t tests/fuzz/corpus/$${t#fuzz_} \
+	    >build-fuzz/$$t.log 2>&1 || { cat build-fuzz/$$t.log; exit 1; }; tail -n 2 build-fuzz/$$t.log; done
 
 bench: build runtimes ## latency and memory against local Polars
 	@.runtimes/polars-$(polars)/bin/python bench/latency.py

@@ -27,7 +27,7 @@ from typing import IO, ClassVar
 import polars as pl
 import polars_cloud as pc
 
-from processes import Process, in_session, kill_all, listening_on, wait_until
+from processes import Process, in_session, kill_all, serving, wait_until
 
 REPO = Path(__file__).resolve().parents[2]
 FLOE = Path(os.environ.get("FLOE_BIN", REPO / "build/floe"))
@@ -273,15 +273,20 @@ class Cluster:
 
     # as the machine sees it
 
-    def worker(self, number: int) -> Process:
-        process = listening_on(self.ports.task(number))
-        assert process, f"no worker listens on {self.ports.task(number)}"
+    def config(self, name: str) -> Path:
+        """Where the configuration of a service stands."""
+        raise NotImplementedError
+
+    def service(self, name: str) -> Process:
+        process = serving(self.config(name))
+        assert process, f"no service runs with {self.config(name)}"
         return process
 
+    def worker(self, number: int) -> Process:
+        return self.service(f"worker-{number}")
+
     def scheduler(self) -> Process:
-        process = listening_on(self.ports.client)
-        assert process, f"no scheduler listens on {self.ports.client}"
-        return process
+        return self.service("scheduler")
 
     def executors(self, number: int) -> list[Process]:
         return [p for p in self.worker(number).descendants() if "python" in p.command()]
@@ -336,6 +341,9 @@ class Cluster:
 class UpCluster(Cluster):
     """`floe up`: two workers with one thread each; results in a local folder, or in storage."""
 
+    def config(self, name: str) -> Path:
+        return self.data / "conf" / f"{name}.toml"
+
     def __init__(
         self, name: str, *, workers: int = 2, threads: int = 1, storage: bool = False, options: Sequence[str] = ()
     ) -> None:
@@ -361,6 +369,9 @@ class ServiceCluster(Cluster):
     """The same as separate programs, configured by TOML files as an administrator would."""
 
     TOKEN = "a-token-of-the-tests-0123456789"
+
+    def config(self, name: str) -> Path:
+        return self.folder / f"{name}.toml"
 
     def __init__(self, name: str, *, workers: int = 2, scheduler_extra: str = "", worker_extra: str = "") -> None:
         super().__init__(name)
@@ -440,7 +451,7 @@ class ServiceCluster(Cluster):
         assert not wrong, wrong
 
     def _start(self, name: str, toml: str, is_ready: Callable[[], bool]) -> Program:
-        config = self.folder / f"{name}.toml"
+        config = self.config(name)
         config.write_text("\n".join(line.strip() for line in toml.splitlines()))
         config.chmod(0o600)
         arguments = ["service", "--config-path", str(config)]

@@ -106,6 +106,13 @@ def listening_on(port: int) -> Process | None:
     return None
 
 
+def serving(config: Path) -> Process | None:
+    """The `floe service` of this configuration. By its command line: what a process that is not
+    dumpable has open can be seen by root alone."""
+    end = f"service --config-path {config}"
+    return next((p for p in processes() if p.command().endswith(end) and p.alive()), None)
+
+
 def kill_all(victims: Iterable[Process]) -> None:
     for victim in victims:
         victim.kill()

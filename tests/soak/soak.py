@@ -11,6 +11,7 @@ children of every main process, files in the result folder.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -97,6 +98,8 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=4)
     options = parser.parse_args()
 
+    if os.geteuid():
+        sys.exit("run the soak as root: Floe's main processes let nobody else look into them")
     cluster = UpCluster("soak")
     wrong: list[str] = []
     try:
