@@ -174,6 +174,10 @@ int service_main(int argc, char **argv) {
       return c == 'h' ? 0 : 64;
     }
   }
+  if (optind < argc) {
+    fprintf(stderr, "floe service: unexpected \"%s\"\n%s", argv[optind], USAGE);
+    return 64;
+  }
   harden();
   service s = {0};
   err e = {0};
