@@ -67,7 +67,7 @@ static void try_storage(uv_work_t *w) {
   if (location_result_target(p->plan->results, id, clock_wall_us(), &target, NULL) != RC_OK) return;
   p->stored =
       store_put_file(target.put_url, p->plan->parts[p->part].log_file, NULL, NULL) == RC_OK &&
-      location_result_delete(p->plan->results, id, clock_wall_us(), NULL) == RC_OK;
+      location_result_delete(p->plan->results, id, clock_wall_us(), NULL, NULL) == RC_OK;
   location_target_deinit(&target);
 }
 

@@ -89,7 +89,12 @@ static void on_cancel_query(grpc_call *call, const uint8_t *message, size_t len)
 
 /* ---- DeleteQueryResult ---- */
 
+/* A store that does not answer holds a thread of libuv's pool for minutes, and there are four:
+ * plans are read there too. */
+enum { MOST_DELETING = 2 };
+
 typedef struct deletion {
+  list link; /* in scheduler.deletions, while it waits */
   uv_work_t work;
   scheduler *s;
   query_id id;
@@ -101,8 +106,11 @@ typedef struct deletion {
 
 static void delete_on_pool(uv_work_t *w) {
   deletion *d = w->data;
-  d->result = location_result_delete(d->s->results, d->id, d->wall_us, &d->error);
+  d->result =
+      location_result_delete(d->s->results, d->id, d->wall_us, &d->s->give_up_deleting, &d->error);
 }
+
+static void start_deletions(scheduler *s);
 
 static void after_delete(uv_work_t *w, int status) {
   (void)status;
@@ -114,8 +122,19 @@ static void after_delete(uv_work_t *w, int status) {
   grpc_call_unref(d->call);
   scheduler *s = d->s;
   free(d);
-  s->deletions--;
+  s->n_deletions--;
+  s->n_deleting--;
+  start_deletions(s);
   scheduler_check_done(s);
+}
+
+static void start_deletions(scheduler *s) {
+  while (s->n_deleting < MOST_DELETING && !list_empty(&s->deletions)) {
+    deletion *d = LIST_ENTRY(s->deletions.next, deletion, link);
+    list_remove(&d->link);
+    s->n_deleting++;
+    uv_queue_work(s->loop, &d->work, delete_on_pool, after_delete);
+  }
 }
 
 static bool may_delete(const scheduler *s, const query *q) {
@@ -145,8 +164,9 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
   d->id = q->id;
   d->call = grpc_call_ref(call);
   d->wall_us = clock_wall_us();
-  s->deletions++;
-  uv_queue_work(s->loop, &d->work, delete_on_pool, after_delete);
+  s->n_deletions++;
+  list_push_back(&s->deletions, &d->link);
+  start_deletions(s);
 }
 
 /* ---- GetComputeVersions ---- */

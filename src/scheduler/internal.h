@@ -17,6 +17,7 @@
 #include "store/location.h"
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 /* A worker that was not heard of for so long is lost, and stops its tasks by itself. Workers beat
@@ -41,12 +42,15 @@ struct scheduler {
   SSL_CTX *client_tls;
   grpc_server *client_server, *worker_server;
   uv_timer_t tick;
-  map queries;        /* query_id → query */
-  map peers;          /* instance_id → peer */
-  map attempts;       /* attempt_id → attempt (dispatch.c) */
-  list ended;         /* queries whose head and errors are kept, oldest first (retention.c) */
-  size_t kept_bytes;  /* of these */
-  unsigned deletions; /* on the pool, still running */
+  map queries;          /* query_id → query */
+  map peers;            /* instance_id → peer */
+  map attempts;         /* attempt_id → attempt (dispatch.c) */
+  list ended;           /* queries whose head and errors are kept, oldest first (retention.c) */
+  size_t kept_bytes;    /* of these */
+  list deletions;       /* that wait for the pool (client_service.c) */
+  unsigned n_deletions; /* that wait or run, … */
+  unsigned n_deleting;  /* … and that run */
+  atomic_bool give_up_deleting;
   bool stopping;
   unsigned servers_open; /* of the two, while shutting down */
   void (*done)(void *);

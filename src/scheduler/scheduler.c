@@ -139,6 +139,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   uv_timer_init(loop, &s->tick);
   s->tick.data = s;
   list_init(&s->ended);
+  list_init(&s->deletions);
   sched_config config = {
       .min_workers = (uint32_t)c->scheduler.n_workers,
       .max_losses = MAX_LOSSES,
@@ -153,7 +154,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
 }
 
 void scheduler_check_done(scheduler *s) {
-  if (!s->stopping || s->servers_open || s->attempts.len || s->deletions) return;
+  if (!s->stopping || s->servers_open || s->attempts.len || s->n_deletions) return;
   if (uv_is_active((uv_handle_t *)&s->tick) || !uv_is_closing((uv_handle_t *)&s->tick)) return;
   void (*done)(void *) = s->done;
   s->done = NULL;
@@ -183,6 +184,7 @@ void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg) {
   s->done_arg = arg;
   shut(s, s->client_server);
   shut(s, s->worker_server);
+  atomic_store(&s->give_up_deleting, true);
   size_t at = 0;
   for (void *p; map_each(&s->peers, &at, &p);) { /* ends the attempts on it */
     grpc_channel_free(((peer *)p)->channel);

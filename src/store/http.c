@@ -252,8 +252,8 @@ rc store_put_file(const char *url, const char *path, const atomic_bool *cancel, 
   return r;
 }
 
-rc store_delete(const char *url, err *e) {
-  exchange x = {.verb = "DELETE", .url = url};
+rc store_delete(const char *url, const atomic_bool *cancel, err *e) {
+  exchange x = {.verb = "DELETE", .url = url, .cancel = cancel};
   rc r = perform(&x, e);
   return r == RC_NOT_FOUND ? RC_OK : r;
 }

@@ -17,7 +17,7 @@
 /* PUT the file at `path`; the store has all of it or nothing. Set *cancel (may be NULL) from
  * another thread to end the call within about a second with RC_CANCELLED. */
 MUST_CHECK rc store_put_file(const char *url, const char *path, const atomic_bool *cancel, err *e);
-/* An object that is not there is RC_OK. */
-MUST_CHECK rc store_delete(const char *url, err *e);
+/* An object that is not there is RC_OK. `cancel` as above. */
+MUST_CHECK rc store_delete(const char *url, const atomic_bool *cancel, err *e);
 
 #endif

@@ -315,7 +315,8 @@ static rc remove_directory(const char *path, err *e) {
   return r;
 }
 
-rc location_result_delete(const location *l, query_id q, int64_t wall_us, err *e) {
+rc location_result_delete(const location *l, query_id q, int64_t wall_us, const atomic_bool *cancel,
+                          err *e) {
   if (l->directory) {
     char *path = result_directory(l, q);
     rc r = remove_directory(path, e);
@@ -325,7 +326,7 @@ rc location_result_delete(const location *l, query_id q, int64_t wall_us, err *e
   buf url = {0};
   char *key = result_key(l, q, LOCATION_FIRST_PART);
   rc r = presign(l, (permit){"DELETE", l->endpoint, DELETE_VALID_S}, key, wall_us, &url, e);
-  if (r == RC_OK) r = store_delete(buf_text(&url), e);
+  if (r == RC_OK) r = store_delete(buf_text(&url), cancel, e);
   buf_deinit(&url);
   free(key);
   return r;

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "conf/conf.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,7 +48,9 @@ MUST_CHECK rc location_result_url(const location *l, query_id q, const char *fil
                                   buf *out, err *e);
 
 /* Removes the result. Blocking, for a thread pool; what is gone already is RC_OK. Whether
- * that is allowed (allow_deletes) is the caller's question. */
-MUST_CHECK rc location_result_delete(const location *l, query_id q, int64_t wall_us, err *e);
+ * that is allowed (allow_deletes) is the caller's question. Set *cancel (may be NULL) from another
+ * thread to give up on a store that does not answer: RC_CANCELLED within about a second. */
+MUST_CHECK rc location_result_delete(const location *l, query_id q, int64_t wall_us,
+                                     const atomic_bool *cancel, err *e);
 
 #endif

@@ -64,7 +64,7 @@ static rc run(command *c, const char *verb, const char *file, err *e) {
   TRY(location_new(&c->conf, &l, e));
   rc r = strcmp(verb, "put") == 0   ? put(l, c, file, e)
          : strcmp(verb, "url") == 0 ? print_url(l, c, e)
-                                    : location_result_delete(l, c->id, c->wall_us, e);
+                                    : location_result_delete(l, c->id, c->wall_us, NULL, e);
   location_free(l);
   return r;
 }

@@ -14,10 +14,10 @@ from concurrent import futures
 import grpc
 import polars as pl
 import pytest
-from cluster import SLOWNESS, ServiceCluster
+from cluster import SLOWNESS, START_S, Cluster, Program, ServiceCluster, accepts
 from contract import pb
 from processes import wait_until
-from wire import Caller, caller
+from wire import CLIENT, Caller, caller, query_ref
 
 SUCCEEDED = 3
 
@@ -31,9 +31,9 @@ def plan(rows: int = 3) -> bytes:
 class Members:
     """What workers say on 5050."""
 
-    def __init__(self, cluster: ServiceCluster) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{cluster.ports.membership}")
-        self._token = [("authorization", f"Bearer {cluster.TOKEN}")]
+        self._token = [("authorization", f"Bearer {ServiceCluster.TOKEN}")]
 
     def _call(self, method: str, request: bytes) -> None:
         self._channel.unary_unary(f"/cluster.Membership/{method}")(request, metadata=self._token, timeout=20)
@@ -163,3 +163,47 @@ def test_a_name_that_json_cannot_hold(scheduler: ServiceCluster) -> None:
     """The worker is shown all the same."""
     Members(scheduler).join("worker-?", 1, bad_byte=b"\xff")
     assert scheduler.members() == {"(not UTF-8)"}
+
+
+class HungStore(Cluster):
+    """A scheduler whose object store takes connections and says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("hung-store")
+        self._store = socket.create_server(("127.0.0.1", 0))
+        config = self.folder / "scheduler.toml"
+        config.write_text(
+            f"""
+[cluster]
+token = "{ServiceCluster.TOKEN}"
+[scheduler]
+enabled = true
+client_service.bind_addr = "127.0.0.1:{self.ports.client}"
+worker_service.bind_addr = "127.0.0.1:{self.ports.membership}"
+[scheduler.anonymous_result_location.s3]
+url = "s3://results/"
+aws_endpoint_url = "http://127.0.0.1:{self._store.getsockname()[1]}"
+aws_access_key_id = "key"
+aws_secret_access_key = "secret"
+"""
+        )
+        config.chmod(0o600)
+        arguments = ["service", "--config-path", str(config)]
+        self.programs = [Program.start("scheduler", arguments, self.log_file("scheduler"), self.environment())]
+        wait_until(lambda: accepts(self.ports.client), "the scheduler listens", START_S)
+
+
+def test_deletions_on_a_store_that_hangs() -> None:
+    """They hold up neither the queries of others nor the end of the scheduler."""
+    cluster, good = HungStore(), FakeTasks()
+    Members(cluster).join("good", good.port)
+    with caller(cluster.ports.client) as call:
+        query = call.submit(plan())
+        wait_until(lambda: call.status(query) == SUCCEEDED, "the query is done")
+        for _ in range(8):  # more than the pool has threads
+            with pytest.raises(grpc.RpcError, match="deadline"):
+                call(CLIENT + "DeleteQueryResult", query_ref(query), timeout_s=0.1)
+        call.submit(plan(300_000))  # large enough to be read on the pool
+    good.stop()
+    wrong = cluster.stop()
+    assert not wrong, wrong

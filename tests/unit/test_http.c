@@ -81,8 +81,8 @@ static void a_file_that_is_not_there_is_named(void **state) {
 static void other_protocols_are_refused(void **state) {
   (void)state;
   err e = {0};
-  assert_int_equal(store_delete("file:///etc/hostname", &e), RC_IO);
-  assert_int_equal(store_delete("ftp://127.0.0.1:1/x", &e), RC_IO);
+  assert_int_equal(store_delete("file:///etc/hostname", NULL, &e), RC_IO);
+  assert_int_equal(store_delete("ftp://127.0.0.1:1/x", NULL, &e), RC_IO);
 }
 
 int main(void) {

@@ -138,7 +138,7 @@ static void deleting_takes_this_result_only_and_twice_is_fine(void **state) {
   snprintf(other, sizeof other, "%s/other", root);
   touch(other);
   for (int i = 0; i < 2; i++)
-    assert_int_equal(location_result_delete(l, id(), WALL_US, NULL), RC_OK);
+    assert_int_equal(location_result_delete(l, id(), WALL_US, NULL, NULL), RC_OK);
   snprintf(path, sizeof path, "%s/" ID, root);
   assert_int_not_equal(access(path, F_OK), 0);
   assert_int_equal(unlink(other), 0);
@@ -155,7 +155,7 @@ static void what_stands_in_a_result_and_is_not_ours_is_an_error(void **state) {
   snprintf(inner, sizeof inner, "%s/" ID "/folder", root);
   assert_int_equal(mkdir(path, 0700) | mkdir(inner, 0700), 0);
   err e = {0};
-  assert_int_not_equal(location_result_delete(l, id(), WALL_US, &e), RC_OK);
+  assert_int_not_equal(location_result_delete(l, id(), WALL_US, NULL, &e), RC_OK);
   assert_non_null(strstr(e.text, "/folder"));
   assert_int_equal(rmdir(inner) | rmdir(path) | rmdir(root), 0);
   location_free(l);
