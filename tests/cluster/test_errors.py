@@ -549,6 +549,7 @@ import polars as pl, polars_cloud as pc, time
 def slow(x):
     open({str(folder / "runs")!r}, "w").close()
     time.sleep(1)
+    open({str(folder / "ran")!r}, "w").close()
     return x
 ctx = pc.ClusterContext(uri="http://localhost:{cluster.ports.client}")
 pl.LazyFrame({{"a": [1]}}).select(pl.col("a").map_elements(slow, return_dtype=pl.Int64)).remote(ctx).execute()
@@ -558,5 +559,5 @@ pl.LazyFrame({{"a": [1]}}).select(pl.col("a").map_elements(slow, return_dtype=pl
     process.kill()
     process.wait()
     assert cluster.answers()
-    wait_until(lambda: results() > before, "the query has ended", 30)
+    wait_until(lambda: (folder / "ran").exists() and results() > before, "the query has ended", 30)
     cluster.expected_leftovers += 1  # nobody is left to delete it
