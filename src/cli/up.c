@@ -147,6 +147,7 @@ static void on_ready(void *arg, int part);
 static rc spawn(up *u, int number, err *e) {
   const up_part *part = &u->plan.parts[number];
   running *r = &u->parts[number];
+  if (part->probe == UP_PROBE_STORAGE) up_plan_remove_sockets(&u->plan);
   int log = open(part->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0) return ERR_ERRNO(e, errno, "opening %s", part->log_file);
   uv_stdio_container_t stdio[] = {{.flags = UV_IGNORE},
@@ -415,6 +416,7 @@ int cli_up(int argc, char **argv) {
   }
   uv_loop_close(&u.loop);
   if (u.dir && !u.options.data_dir) nftw(u.dir, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
+  up_plan_remove_sockets(&u.plan);
   up_plan_deinit(&u.plan);
   free(u.options.weed);
   free(u.dir);

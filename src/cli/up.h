@@ -43,11 +43,13 @@ typedef struct up_plan {
   up_ports ports;
   up_part parts[UP_MAX_PARTS];
   int n_parts;
+  int storage_port_base; /* first of the ports for its own use; 0: no storage */
   location *results; /* of the storage, for its probe; NULL: a local folder */
 } up_plan;
 
 /* up_plan.c: decide ports, write configurations and passwords below `dir`. */
 MUST_CHECK rc up_plan_make(const up_options *o, const char *dir, up_plan *out, err *e);
+void up_plan_remove_sockets(const up_plan *p); /* while no storage of ours runs */
 void up_plan_deinit(up_plan *p);
 
 /* up_probe.c: is the part ready? At most one probe of a part at a time. */

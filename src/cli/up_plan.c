@@ -208,13 +208,14 @@ static rc open_location(up_plan *p, const secrets *s, err *e) {
 
 /* Every port the storage opens: none may be a default that another cluster also takes. */
 static const char *const STORAGE_PORTS[] = {
-    "master.port",     "volume.port",  "filer.port",      "master.port.grpc", "volume.port.grpc",
-    "filer.port.grpc", "s3.port.grpc", "s3.port.iceberg", "s3.port.lance"};
+    "master.port",      "volume.port",     "filer.port",     "master.port.grpc",
+    "volume.port.grpc", "filer.port.grpc", "s3.port.grpc",   "s3.port.iceberg",
+    "s3.port.lance",    "admin.port",      "admin.port.grpc"};
 enum { N_STORAGE_PORTS = sizeof STORAGE_PORTS / sizeof *STORAGE_PORTS, STORAGE_PORT_BASE = 18360 };
 
 static void add_storage_part(up_plan *p, const up_options *o, const char *dir, const secrets *s,
                              arena *a) {
-  const char *argv[17 + N_STORAGE_PORTS] = {o->self,
+  const char *argv[18 + N_STORAGE_PORTS] = {o->self,
                                             "bound",
                                             o->our_pid,
                                             o->weed,
@@ -231,9 +232,10 @@ static void add_storage_part(up_plan *p, const up_options *o, const char *dir, c
   argv[n++] = arena_printf(a, "-s3.port=%d", p->ports.storage);
   argv[n++] = arena_printf(a, "-dir=%s/storage", dir);
   argv[n++] = arena_printf(a, "-filer.localSocket=%s/filer.sock", dir);
-  for (int i = 0; i < N_STORAGE_PORTS; i++) {
+  argv[n++] = arena_printf(a, "-s3.localSocket=%s/s3.sock", dir);
+  for (int i = 0; i < N_STORAGE_PORTS; i++)
     argv[n++] = arena_printf(a, "-%s=%d", STORAGE_PORTS[i], first + i);
-  }
+  p->storage_port_base = first;
   const char *const env[] = {arena_printf(a, "AWS_ACCESS_KEY_ID=%s", s->access_key.s),
                              arena_printf(a, "AWS_SECRET_ACCESS_KEY=%s", s->secret_key.s), NULL};
   up_part *part = add_part(p, dir, "storage", argv, env);
@@ -268,6 +270,19 @@ rc up_plan_make(const up_options *o, const char *dir, up_plan *out, err *e) {
   TRY(add_scheduler(out, o, dir, &s, e));
   for (int i = 0; i < o->workers; i++) TRY(add_worker(out, o, dir, &s, i, e));
   return RC_OK;
+}
+
+/* The storage makes a socket in /tmp for each of its gRPC ports, wherever its own folder is, and
+ * leaves it there; what one user left stops the storage of the next. */
+void up_plan_remove_sockets(const up_plan *p) {
+  static const char *const SERVERS[] = {"master", "volume", "filer", "s3", "admin"};
+  for (size_t i = 0; i < sizeof SERVERS / sizeof *SERVERS; i++)
+    for (int port = 0; p->storage_port_base && port < N_STORAGE_PORTS; port++) {
+      char *path =
+          mem_printf("/tmp/seaweedfs-%s-grpc-%d.sock", SERVERS[i], p->storage_port_base + port);
+      unlink(path); /* mostly not there */
+      free(path);
+    }
 }
 
 void up_plan_deinit(up_plan *p) {

@@ -12,6 +12,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -87,6 +88,11 @@ class Ports:
 
     def release(self) -> None:
         self.lock.close()
+
+    def storage_sockets(self) -> list[Path]:
+        """What SeaweedFS makes in /tmp, wherever its own folder is."""
+        found = ((p, re.search(r"-(\d+)\.sock$", p.name)) for p in Path("/tmp").glob("seaweedfs-*.sock"))
+        return [p for p, port in found if port and self.base <= int(port[1]) < self.base + self.WIDTH]
 
     @property
     def client(self) -> int:
@@ -322,6 +328,8 @@ class Cluster:
         for folder in (self.temporary, self.data / "tmp", self.data / "shuffle"):
             if left := [p for p in files_below(folder) if not p.is_dir()]:
                 wrong.append(f"temporary files left: {left[:5]}")
+        if left := self.ports.storage_sockets():
+            wrong.append(f"the storage's sockets are left: {left[:5]}")
         for log in self.logs():
             wrong += [f"{log}: {x}" for x in Path(log).read_text(errors="replace").splitlines() if any(m in x for m in SANITIZER_MARKS)]
         self._tidy(keep_logs=self.keep_logs or bool(wrong))

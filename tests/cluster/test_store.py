@@ -53,9 +53,10 @@ def weed() -> Iterator[Weed]:
     flags = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"]
     flags += ["s3.port", "s3.port.grpc", "admin.port", "admin.port.grpc"]
     numbers = {flag: ports.base + 1 + i for i, flag in enumerate(flags)}
-    command = ["weed", "mini", f"-dir={folder}", "-bucket=polars", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    command = ["weed", "-logtostderr", "mini", f"-dir={folder}", "-bucket=polars", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-webdav=false", "-admin.ui=false", "-master.telemetry=false"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-filer.localSocket={folder}/filer.sock"]
+    command += [f"-s3.localSocket={folder}/s3.sock"]
     command += [f"-{flag}={port}" for flag, port in numbers.items()]
     environment = os.environ | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     with open(folder / "log", "wb") as log:
@@ -77,6 +78,8 @@ def weed() -> Iterator[Weed]:
             server.wait()
         assert process is None or not process.alive()
         shutil.rmtree(folder)
+        for socket in ports.storage_sockets():
+            socket.unlink()
         ports.release()
 
 

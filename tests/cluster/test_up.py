@@ -25,6 +25,9 @@ def test_everything_goes(how: signal.Signals, storage: bool, throwaway: Callable
     cluster.up.popen.wait(STOP_S)
     wait_until(lambda: not any(p.alive() for p in everything), "all processes are gone", 5)
     assert not accepts(cluster.ports.client)
+    if how == signal.SIGKILL:  # nobody was left to remove them
+        for path in cluster.ports.storage_sockets():
+            path.unlink()
 
 
 def test_says_where_it_listens(cluster: UpCluster) -> None:
