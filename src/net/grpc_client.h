@@ -53,6 +53,9 @@ grpc_channel *grpc_channel_new(uv_loop_t *loop, const grpc_channel_config *confi
  * the handles. The channel must not be used afterwards. */
 void grpc_channel_free(grpc_channel *channel);
 grpc_request *grpc_channel_call(grpc_channel *channel, const grpc_request_spec *spec);
+/* Has any of the message been handed to a connection? False, also inside on_done: the peer has
+ * surely not begun the call, so a repeat is safe. */
+bool grpc_request_begun(const grpc_request *request);
 /* RST_STREAM CANCEL to the peer; on_done follows with CANCELLED, from the loop. Nothing reads the
  * tail any more. */
 void grpc_request_cancel(grpc_request *request);

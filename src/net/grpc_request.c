@@ -93,6 +93,10 @@ static void end_soon(grpc_request *q, rc code, const char *text) {
   oneshot_start(&q->timer, q->loop, 0, meet_fate, q);
 }
 
+bool grpc_request_begun(const grpc_request *q) {
+  return q->sent > 0;
+}
+
 void grpc_request_cancel(grpc_request *q) {
   end_soon(q, RC_CANCELLED, "cancelled by the caller");
 }

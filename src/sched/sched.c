@@ -172,7 +172,7 @@ static void settle(sched *s, sched_attempt *a, sched_outcome outcome) {
     finish(s, t, a);
   else if (t && outcome == SCHED_QUERY_ERROR)
     err_in_query(s, t, a);
-  else if (t && a->state == ATTEMPT_SILENT)
+  else if (t && (a->state == ATTEMPT_SILENT || outcome == SCHED_NOT_BEGUN))
     retry_elsewhere(s, t, a);
   else if (t)
     lose(s, t, a);
@@ -307,6 +307,7 @@ void sched_worker_leave(sched *s, const char *instance_id, const char *incarnati
 void sched_attempt_ended(sched *s, attempt_id id, sched_outcome outcome, int64_t now) {
   set_time(s, now);
   sched_attempt *a = map_get(&s->attempts, &id, sizeof id);
+  if (a && outcome == SCHED_NOT_BEGUN) sched_workers_set_suspect(s, a->worker);
   if (a && outcome == SCHED_UNREACHABLE)
     silence(s, a);
   else if (a)

@@ -67,6 +67,7 @@ typedef enum sched_outcome { /* how an attempt ended */
                              SCHED_LOST,        /* executor or worker side lost; the worker itself
                                                    answered, so it has stopped */
                              SCHED_UNREACHABLE, /* the worker did not answer: it may still run */
+                             SCHED_NOT_BEGUN,   /* the worker was never reached: no loss */
                              SCHED_STOPPED      /* by our own STOP */
 } sched_outcome;
 

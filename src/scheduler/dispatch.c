@@ -212,6 +212,7 @@ static void on_done(void *arg, rc code, const char *text) {
   scheduler *s = a->s;
   sched_outcome outcome = a->outcome;
   if (!a->answered) outcome = a->stopped ? SCHED_STOPPED : SCHED_UNREACHABLE;
+  if (!a->answered && !a->stopped && !grpc_request_begun(a->request)) outcome = SCHED_NOT_BEGUN;
   /* A worker that refuses a call has not begun it. */
   if (!a->answered && (code == RC_EXHAUSTED || code == RC_INVALID || code == RC_UNAUTHENTICATED))
     outcome = SCHED_LOST;

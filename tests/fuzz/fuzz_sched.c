@@ -122,6 +122,9 @@ static void happen(play *p, uint8_t what, unsigned a, unsigned b, unsigned c) {
   case 'u':
     end(p, a, SCHED_UNREACHABLE);
     break;
+  case 'n':
+    end(p, a, SCHED_NOT_BEGUN);
+    break;
   case 'p':
     end(p, a, SCHED_STOPPED);
     break;

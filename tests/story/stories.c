@@ -77,6 +77,31 @@ static void losses_and_errors_are_counted_apart(void **state) {
   story_end(s);
 }
 
+static void a_worker_that_is_never_reached_is_no_loss(void **state) {
+  (void)state;
+  story *s = story_begin();
+  join(s, "w1", "");
+  join(s, "w2", "");
+  submit(s, "a", "start a#1 on w1");
+  lost(s, "a#1", "start a#2 on w2"); /* w1 dies; so has w2, and nobody knows yet */
+  not_begun(s, "a#2", "start a#3 on w1");
+  not_begun(s, "a#3", ""); /* both are suspect now */
+  heartbeat(s, "w2", "start a#4 on w2");
+  done(s, "a#4", "a succeeded");
+  story_end(s);
+}
+
+static void a_destination_that_nobody_began_to_write_needs_no_fence(void **state) {
+  (void)state;
+  story *s = story_begin();
+  join(s, "w1", "");
+  join(s, "w2", "");
+  submit(s, "a", "start a#1 on w1", .writes = true);
+  not_begun(s, "a#1", "start a#2 on w2");
+  done(s, "a#2", "a succeeded");
+  story_end(s);
+}
+
 /* ---- late, twice, unasked ----------------------------------------------------------------- */
 
 static void late_answer_of_a_stale_attempt_changes_nothing(void **state) {
@@ -621,6 +646,8 @@ int main(void) {
       cmocka_unit_test(cancel_just_after_the_end),
       cmocka_unit_test(cancel_behind_a_fence),
       cmocka_unit_test(a_worker_that_does_not_answer_the_stop_frees_its_slot_after_a_lease),
+      cmocka_unit_test(a_worker_that_is_never_reached_is_no_loss),
+      cmocka_unit_test(a_destination_that_nobody_began_to_write_needs_no_fence),
       cmocka_unit_test(two_runtimes_share_one_slot),
       cmocka_unit_test(a_busy_runtime_holds_up_nobody_else),
       cmocka_unit_test(the_rare_runtime_is_not_starved_by_the_common_one),

@@ -189,6 +189,9 @@ void err_in_query(story *s, const char *attempt, const char *expected) {
 void lost(story *s, const char *attempt, const char *expected) {
   ended(s, attempt, SCHED_LOST, expected);
 }
+void not_begun(story *s, const char *attempt, const char *expected) {
+  ended(s, attempt, SCHED_NOT_BEGUN, expected);
+}
 void unreachable(story *s, const char *attempt, const char *expected) {
   ended(s, attempt, SCHED_UNREACHABLE, expected);
 }

@@ -54,6 +54,7 @@ void cancel(story *s, const char *query, const char *expected);
 void done(story *s, const char *attempt, const char *expected);
 void err_in_query(story *s, const char *attempt, const char *expected);
 void lost(story *s, const char *attempt, const char *expected);        /* the worker says so */
+void not_begun(story *s, const char *attempt, const char *expected);   /* it was never reached */
 void unreachable(story *s, const char *attempt, const char *expected); /* it does not answer */
 void stopped(story *s, const char *attempt, const char *expected);
 void heartbeat(story *s, const char *worker, const char *expected); /* of its latest life */
