@@ -29,7 +29,7 @@ struct http_server {
 
 static const char *const HEADERS[][2] = {
     {"Cache-Control", "no-store"},
-    {"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'"},
+    {"Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"},
     {"X-Content-Type-Options", "nosniff"},
     {"Referrer-Policy", "no-referrer"},
 };

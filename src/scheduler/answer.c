@@ -73,8 +73,7 @@ void answer_message(grpc_call *call, const ProtobufCMessage *m) {
 
 void answer_result(grpc_call *call, const scheduler *s, query *q) {
   arena a = {0};
-  sched_query_info state = {0};
-  sched_query_info_get(s->sched, q->id, &state);
+  sched_query_info state = scheduler_info(s, q);
   Client__QueryResult result;
   client__query_result__init(&result);
   result.total_stages = state.total_stages;

@@ -36,12 +36,6 @@ static query *find_query(grpc_call *call, const uint8_t *message, size_t len) {
   return q;
 }
 
-static sched_query_info info_of(const scheduler *s, const query *q) {
-  sched_query_info info = {0};
-  sched_query_info_get(s->sched, q->id, &info);
-  return info;
-}
-
 /* ---- GetQueryResult: a long poll ---- */
 
 static void on_waiter_gone(grpc_call *call, void *data) {
@@ -72,7 +66,7 @@ static void on_get_query_status(grpc_call *call, const uint8_t *message, size_t 
   if (!q) return;
   Client__GetQueryStatusResponse response;
   client__get_query_status_response__init(&response);
-  response.status = (Client__QueryStatus)(info_of(grpc_call_user(call), q).state + 1);
+  response.status = (Client__QueryStatus)(scheduler_info(grpc_call_user(call), q).state + 1);
   answer_message(call, &response.base);
 }
 

@@ -43,6 +43,7 @@ struct scheduler {
   grpc_server *client_server, *worker_server;
   uv_timer_t tick;
   map queries;          /* query_id → query */
+  list newest;          /* the same, in the order they came */
   map peers;            /* instance_id → peer */
   map attempts;         /* attempt_id → attempt (dispatch.c) */
   list ended;           /* queries whose head and errors are kept, oldest first (retention.c) */
@@ -79,6 +80,9 @@ void dispatch_start(scheduler *s, const sched_action *start);
 void dispatch_stop(scheduler *s, attempt_id attempt);
 /* Also those that sched/ has given up: after this nothing reads the plan. */
 void dispatch_stop_all(const query *q);
+
+/* scheduler.c: where a query stands. */
+sched_query_info scheduler_info(const scheduler *s, const query *q);
 
 /* retention.c: what ended queries weigh, bounded. */
 void retention_add(scheduler *s, query *q);

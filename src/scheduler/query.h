@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/spool.h"
 #include "plan/envelope.h"
+#include "sched/sched.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,10 +49,12 @@ typedef struct query {
   uint32_t placeholder_len;
   int python_minor, python_micro;
   query_times times;
-  list waiters;      /* of query_waiter: long polls */
-  list attempts;     /* of attempt (dispatch.c): calls to workers; each may read the plan */
-  list ended_link;   /* in scheduler.ended, while its head and errors are kept */
-  size_t kept_bytes; /* of these */
+  sched_query_info end; /* how it ended, once times.ended_us is set: sched/ may have forgotten it */
+  list all_link;        /* in scheduler.newest */
+  list waiters;         /* of query_waiter: long polls */
+  list attempts;        /* of attempt (dispatch.c): calls to workers; each may read the plan */
+  list ended_link;      /* in scheduler.ended, while its head and errors are kept */
+  size_t kept_bytes;    /* of these */
 
   char **errors; /* JSON objects as the client wants them */
   size_t n_errors;

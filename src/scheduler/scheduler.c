@@ -11,8 +11,8 @@
 #include <string.h>
 
 enum {
-  MAX_LOSSES = 2, /* one retry after infrastructure was lost */
-  MAX_QUEUED = 100000,
+  MAX_LOSSES = 2,     /* one retry after infrastructure was lost */
+  MAX_QUEUED = 10000, /* small plans stay on the heap: at most 640 MB of them */
   SHUTDOWN_GRACE_MS = 2000,
 };
 
@@ -23,9 +23,18 @@ static attempt_id random_attempt(void *arg) {
 
 /* ---- actions ---- */
 
+sched_query_info scheduler_info(const scheduler *s, const query *q) {
+  if (q->times.ended_us) return q->end;
+  sched_query_info info = {0};
+  sched_query_info_get(s->sched, q->id, &info);
+  return info;
+}
+
 static void on_query_ended(scheduler *s, const sched_action *a) {
   query *q = map_get(&s->queries, &a->query, sizeof a->query);
   if (!q) return;
+  q->end = scheduler_info(s, q);
+  q->end.state = a->state;
   q->times.ended_us = clock_wall_us();
   dispatch_stop_all(q);
   query_drop_plan(q);
@@ -49,7 +58,10 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
 
 static void on_query_forgotten(scheduler *s, const sched_action *a) {
   query *q = map_remove(&s->queries, &a->query, sizeof a->query);
-  if (q) retention_remove(s, q);
+  if (q) {
+    retention_remove(s, q);
+    list_remove(&q->all_link);
+  }
   query_unref(q);
 }
 
@@ -115,7 +127,9 @@ static rc listen_on(scheduler *s, const conf_address *at, const grpc_method *met
   };
   *out = grpc_server_new(s->loop, &config);
   TRY(grpc_server_listen(*out, at->host, at->port, e));
-  LOG_INFO("listening", "address", at->host, "service", methods[0].path);
+  char port[8];
+  snprintf(port, sizeof port, "%d", grpc_server_port(*out));
+  LOG_INFO("listening", "address", at->host, "port", port);
   return RC_OK;
 }
 
@@ -139,6 +153,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   uv_timer_init(loop, &s->tick);
   s->tick.data = s;
   list_init(&s->ended);
+  list_init(&s->newest);
   list_init(&s->deletions);
   sched_config config = {
       .min_workers = (uint32_t)c->scheduler.n_workers,

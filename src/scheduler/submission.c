@@ -18,7 +18,7 @@
 enum {
   PLAN_FIELD = 2,
   MAX_REST_BYTES = 1024 * 1024,
-  PLAN_MEMORY_BYTES = 256 * 1024, /* larger plans are files, and are read on the pool */
+  PLAN_MEMORY_BYTES = 64 * 1024, /* larger plans are files, and are read on the pool */
 };
 
 typedef struct submission {
@@ -216,6 +216,7 @@ static void accept_query(submission *sub, const Client__SubmitQueryRequest *requ
     return;
   }
   map_put(&s->queries, &q->id, sizeof q->id, q);
+  list_push_back(&s->newest, &q->all_link);
   LOG_INFO("query accepted", "query", uuid_print(q->id.u).s, "user", q->user, "polars",
            q->polars_version);
   answer_accepted(call, q->id);

@@ -17,6 +17,8 @@ static json_t *text(const char *said) {
   return t ? t : json_string("(not UTF-8)");
 }
 
+enum { NEWEST = 500 /* queries in the list, which is made on the loop */ };
+
 static json_t *time_or_null(int64_t us) {
   if (!us) return json_null();
   time_t s = (time_t)(us / 1000000);
@@ -77,8 +79,7 @@ static json_t *output_location(const query *q) {
 
 /* What a list of queries shows of each. */
 static json_t *summary(const scheduler *s, const query *q) {
-  sched_query_info info = {0};
-  sched_query_info_get(s->sched, q->id, &info);
+  sched_query_info info = scheduler_info(s, q);
   bool running = info.state == SCHED_QUERY_RUNNING;
   return json_pack(
       "{s:s, s:{s:o}, s:o, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:s, s:s, s:i}", "id",
@@ -148,8 +149,9 @@ char *scheduler_cluster_json(const scheduler *s) {
 
 char *scheduler_queries_json(const scheduler *s) {
   json_t *items = json_array();
-  size_t at = 0;
-  for (void *q; map_each(&s->queries, &at, &q);) json_array_append_new(items, summary(s, q));
+  for (const list *it = s->newest.prev; it != &s->newest && json_array_size(items) < NEWEST;
+       it = it->prev)
+    json_array_append_new(items, summary(s, LIST_ENTRY(it, query, all_link)));
   return print(json_pack("{s:o}", "queries", items));
 }
 
