@@ -119,8 +119,9 @@ static void slots_share_what_there_is(void **state) {
 
 static void our_own_memory(void **state) {
   (void)state;
-  assert_true(resources_resident_bytes(getpid()) > 100000);
-  assert_true(resources_peak_bytes(getpid()) >= resources_resident_bytes(getpid()));
+  uint64_t resident = resources_resident_bytes(getpid()); /* before its peak: it may grow */
+  assert_true(resident > 100000);
+  assert_true(resources_peak_bytes(getpid()) >= resident);
   assert_int_equal(resources_resident_bytes(-1), 0);
 }
 
