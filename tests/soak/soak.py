@@ -5,7 +5,7 @@ usage: soak.py [--queries 10000] [--clients 4] → exit status 1 when something 
 
 Every tenth query fails, every hundredth is cancelled, every thousandth kills its executor; all
 results are deleted. Measured after a warm-up and at the end: memory, descriptors, threads and
-children of every main process, files in the result folder.
+children of every main process, memory of its largest executor, files in the result folder.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from processes import Process
 
 WARM_UP = 1500  # more than the scheduler remembers
 MEMORY_GROWTH = 4 << 20  # bytes that allocators and caches of a main process may still take
+EXECUTOR_GROWTH = 32 << 20  # the same for Python and Polars
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Measure:
     descriptors: int
     threads: int
     children: int
+    executor_bytes: int  # of the largest child
 
 
 def measure(process: Process) -> Measure:
@@ -43,6 +45,7 @@ def measure(process: Process) -> Measure:
         len(process.open_files()),
         int(process.status("Threads")),
         len(process.children()),
+        max((child.memory_bytes("Pss") for child in process.children()), default=0),
     )
 
 
@@ -119,6 +122,8 @@ def main() -> int:
             print(f"{name:10} before {then}\n{'':10} after  {now}")
             if now.memory_bytes > then.memory_bytes + MEMORY_GROWTH:
                 wrong.append(f"{name} grew by {(now.memory_bytes - then.memory_bytes) >> 20} MiB")
+            if now.executor_bytes > then.executor_bytes + EXECUTOR_GROWTH:
+                wrong.append(f"an executor of {name} grew by {(now.executor_bytes - then.executor_bytes) >> 20} MiB")
             if now.descriptors > then.descriptors + 4:
                 wrong.append(f"{name} has {now.descriptors - then.descriptors} more descriptors")
             if now.threads > then.threads:
