@@ -24,7 +24,8 @@ def test_everything_goes(how: signal.Signals, storage: bool, throwaway: Callable
     os.kill(cluster.up.popen.pid, how)
     cluster.up.popen.wait(STOP_S)
     wait_until(lambda: not any(p.alive() for p in everything), "all processes are gone", 5)
-    assert not accepts(cluster.ports.client)
+    # a process whose first thread is gone may keep its sockets until its last one is
+    wait_until(lambda: not accepts(cluster.ports.client), "nobody listens", 2)
     if how == signal.SIGKILL:  # nobody was left to remove them
         for path in cluster.ports.storage_sockets():
             path.unlink()
