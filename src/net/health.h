@@ -10,8 +10,9 @@
 
 #define HEALTH_CHECK_PATH "/grpc.health.v1.Health/Check"
 
-/* For a method's on_request. */
+/* The answer of a method's on_request; and one for whoever serves while its port is open. */
 void health_answer(grpc_call *call, bool serving);
+void health_always(grpc_call *call, const uint8_t *message, size_t len);
 /* The other side: does this response say SERVING? */
 bool health_is_serving(const uint8_t *response, size_t len);
 

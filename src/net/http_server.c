@@ -162,10 +162,6 @@ rc http_server_new(uv_loop_t *loop, const http_server_config *config, http_serve
   return RC_OK;
 }
 
-int http_server_port(const http_server *s) {
-  return MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
-}
-
 static void on_handle_closed(uv_handle_t *h) {
   http_server *s = h->data;
   if (--s->open_handles) return;

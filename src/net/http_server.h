@@ -23,8 +23,8 @@ typedef struct http_reply {
 } http_reply;
 
 typedef struct http_server_config {
-  const char *host;                                               /* a literal address */
-  int port;                                                       /* 0: a free one */
+  const char *host; /* a literal address */
+  int port;
   const char *certificate_file, *key_file;                        /* PEM; NULL: plaintext */
   void (*on_get)(void *arg, const char *path, http_reply *reply); /* reply starts as 404 */
   void *arg;
@@ -32,7 +32,6 @@ typedef struct http_server_config {
 
 MUST_CHECK rc http_server_new(uv_loop_t *loop, const http_server_config *config, http_server **out,
                               err *e);
-int http_server_port(const http_server *s);
 /* Closes everything; `closed` is called from the loop when no handle is left, and the memory goes.
  */
 void http_server_close(http_server *s, void (*closed)(void *), void *arg);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/tls.h"
+#include "sched/states.h"
 #include "scheduler/internal.h"
 
 #include <openssl/ssl.h>
@@ -43,12 +44,8 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
                     q->last_failure ? q->last_failure
                                     : "RuntimeError: the query failed without a reason");
   retention_add(s, q);
-  static const char *const NAMES[] = {
-#define X(name, end) #name,
-      SCHED_QUERY_STATES(X)
-#undef X
-  };
-  LOG_INFO("query ended", "query", uuid_print(a->query.u).s, "state", NAMES[a->state]);
+  LOG_INFO("query ended", "query", uuid_print(a->query.u).s, "state",
+           states_query.states[a->state]);
   LIST_EACH (&q->waiters, it, next) {
     query_waiter *w = LIST_ENTRY(it, query_waiter, link);
     list_remove(&w->link);

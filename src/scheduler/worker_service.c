@@ -162,17 +162,12 @@ static void on_leave(grpc_call *call, const uint8_t *message, size_t len) {
   scheduler_run_actions(s);
 }
 
-static void on_health(grpc_call *call, const uint8_t *message, size_t len) {
-  (void)message, (void)len;
-  health_answer(call, true);
-}
-
 #define MEMBERSHIP "/cluster.Membership/"
 
 const grpc_method WORKER_METHODS[] = {
     {.path = MEMBERSHIP "Join", .on_request = on_join},
     {.path = MEMBERSHIP "Heartbeat", .on_request = on_heartbeat},
     {.path = MEMBERSHIP "Leave", .on_request = on_leave},
-    {.path = HEALTH_CHECK_PATH, .on_request = on_health, .no_token = true},
+    {.path = HEALTH_CHECK_PATH, .on_request = health_always, .no_token = true},
 };
 const size_t N_WORKER_METHODS = sizeof WORKER_METHODS / sizeof *WORKER_METHODS;
