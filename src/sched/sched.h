@@ -58,8 +58,17 @@ typedef struct sched_query_spec {
   const char *polars_version;     /* what the client said; for texts; copied */
   const uint8_t *plan_header;     /* 79 bytes: the runtime must have the same; copied */
   int python_minor, python_micro; /* -1: any */
-  bool writes_destination;        /* the plan's own sink writes: fence before a retry */
+  uint32_t max_workers;           /* tasks run on no more workers at once; 0: any number */
+  uint32_t min_workers;           /* no task starts before so many fitting workers are there, once */
 } sched_query_spec;
+
+/* A stage is opened when all that it reads is complete: its tasks can start at once. */
+typedef struct sched_stage_spec {
+  uint32_t n_tasks;         /* at least 1 */
+  bool final;               /* with its end, and that of all other open stages, the query has succeeded */
+  bool writes_destination;  /* the user's own: fence before a retry */
+  const char *const *prefer; /* for each task an instance_id or NULL: go there if it is free; NULL: nowhere */
+} sched_stage_spec;
 
 typedef enum sched_outcome { /* how an attempt ended */
                              SCHED_DONE,
@@ -83,6 +92,7 @@ typedef enum sched_query_state {
 typedef enum sched_action_kind {
   SCHED_START,
   SCHED_STOP,
+  SCHED_STAGE_FINISHED, /* all tasks of a stage that is not final are done */
   SCHED_QUERY_ENDED,
   SCHED_QUERY_FORGOTTEN
 } sched_action_kind;
@@ -117,7 +127,17 @@ void sched_free(sched *s);
 
 /* RC_INVALID: workers are there and none has the runtime, the text names those that exist and how
  * to add one. With no worker at all the query waits. RC_EXHAUSTED: too many queries wait. */
-MUST_CHECK rc sched_submit(sched *s, const sched_query_spec *spec, int64_t now, err *e);
+MUST_CHECK rc sched_submit(sched *s, const sched_query_spec *spec, const sched_stage_spec *first,
+                           int64_t now, err *e);
+/* The next stage of a query that has not ended; *stage is its number, from 0. RC_NOT_FOUND: it has
+ * ended, or is not known. A query whose stages are all finished, none of them final, waits. */
+MUST_CHECK rc sched_open_stage(sched *s, query_id id, const sched_stage_spec *spec, int64_t now,
+                               uint32_t *stage, err *e);
+/* Gives up the open stages of a query, and what ran of them is stopped: the rows that they read are
+ * lost. The caller opens others. RC_EXHAUSTED: it was lost too often, and has failed. */
+MUST_CHECK rc sched_give_up_stages(sched *s, query_id id, int64_t now, err *e);
+/* Workers, and slots on them together, that could run this query's tasks now. */
+void sched_capacity(const sched *s, query_id id, uint32_t *workers, uint32_t *slots);
 /* RC_NOT_FOUND: never heard of, or forgotten. Cancelling an ended query is RC_OK and no event. */
 MUST_CHECK rc sched_cancel(sched *s, query_id id, int64_t now, err *e);
 /* A known instance_id with another incarnation is a restart: what ran there is lost. */

@@ -1,0 +1,118 @@
+/* plan/stages.h: a query as stages and the exchanges between them. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * A stage is one plan, run by one or more tasks, each on its own part of the rows. Rows go from
+ * stage to stage through files: the output of each task of a stage (`output`) is read by leaves of
+ * later stages. What a plan becomes is decided in cut.c; what Polars would push through each
+ * exchange is added by stages_take_capture. Numbers of stages are their places in the graph,
+ * producers before their consumers. All memory is the arena's. */
+#ifndef FLOE_PLAN_STAGES_H
+#define FLOE_PLAN_STAGES_H
+
+#include "plan/describe.h"
+#include "plan/dsl.h"
+#include "plan/expr.h"
+
+#include <planning.pb-c.h>
+
+typedef enum stage_tasks {
+  STAGE_ONE,        /* one task sees all rows */
+  STAGE_SOURCE,     /* each task reads its part of `source` */
+  STAGE_PARTITIONS  /* each task reads its partitions of the hash (or range) leaves */
+} stage_tasks;
+
+/* How a leaf reads the files of its producers. */
+typedef enum leaf_read {
+  LEAF_ALL,       /* one task reads everything, in the order of tasks: a gather */
+  LEAF_BROADCAST, /* every task reads everything */
+  LEAF_PARTITION  /* each task reads its partitions */
+} leaf_read;
+
+typedef struct stage stage;
+typedef struct stage_leaf {
+  uint32_t number; /* in the tree: dsl_leaf */
+  leaf_read read;
+  stage *const *producers; /* in the order of their rows; usually one */
+  size_t n_producers;
+  plan_bytes *applied; /* filters that the producers have applied */
+  size_t n_applied;
+} stage_leaf;
+
+/* How a stage's rows are written. `n_keys` 0: one file for each task. */
+typedef struct stage_output {
+  plan_bytes *keys; /* hash of these; or, for a range, … */
+  size_t n_keys;
+  plan_bytes range; /* … one binary key, cut at boundaries that are found when the stage runs */
+  bool ordered;     /* the writer keeps the order of rows */
+} stage_output;
+
+struct stage {
+  uint32_t number;
+  const dsl_node *tree;
+  stage_tasks tasks;
+  const described_source *source; /* STAGE_SOURCE: what is split, … */
+  const dsl_node *source_node;    /* … and where it stands in the tree */
+  stage_leaf *leaves;
+  size_t n_leaves;
+  stage_output output;
+  bool final;       /* writes the query's result */
+  bool ordered;     /* its tasks, one after the other, have the rows in the query's order */
+  bool determinate; /* run again, it gives the same rows */
+  bool rigid;       /* its rows must stay where the exchange put them: more than one node relies on it */
+  double rows;      /* estimate */
+  const char *why;  /* it ends here: "group by: partial sums by hash of (k)" */
+  plan_bytes schema; /* after capture: an empty frame of its output, an Arrow IPC file */
+};
+
+typedef struct stage_graph {
+  stage **stages;
+  size_t n;
+  bool anonymous; /* the final stages' trees have the client's sink on top */
+} stage_graph;
+
+typedef struct stage_limits { /* settings of the planner, see conf.h */
+  uint32_t partitions;        /* of an exchange, at least 1 */
+  double small_rows;          /* a query of fewer rows is not distributed */
+  double replicate_rows;      /* sources of fewer rows are read by every task */
+  double broadcast_rows;      /* a join side of fewer rows is broadcast; 0: never */
+  bool pre_aggregation, partitioned_sort, pushdown;
+} stage_limits;
+
+/* RC_OK with graph->n == 1 and a stage of one task: not worth, or not possible, to distribute. */
+MUST_CHECK rc stages_cut(const dsl_node *root, const described *d, const stage_limits *limits,
+                         arena *a, stage_graph *graph, err *e);
+
+/* ---- pushdown ---- */
+MUST_CHECK rc stages_capture_request(const stage_graph *g, const described *d,
+                                     const uint8_t header[79], arena *a,
+                                     Planning__CaptureRequest *out, err *e);
+MUST_CHECK rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response,
+                                  arena *a, err *e);
+
+/* ---- a task's plan ---- */
+
+/* A task's part of the source: pieces of the written plan to be replaced. */
+typedef struct stage_splice {
+  uint64_t offset;
+  uint32_t len;
+  plan_bytes with;
+} stage_splice;
+/* Where the splices go: filled in by stages_write, used by stages_bind. */
+typedef struct stage_marks {
+  dsl_mark marks[2];
+  size_t n;
+} stage_marks;
+/* The plan that all tasks of a stage share, without a sink unless `final`. */
+MUST_CHECK rc stages_write(const stage *st, const uint8_t header[79], spool *out,
+                           stage_marks *marks, err *e);
+/* Most tasks that a STAGE_SOURCE stage can have, at most `wanted`. */
+uint32_t stages_source_tasks(const stage *st, uint32_t wanted);
+/* The splices of task `i` of `n`: at most 2. */
+size_t stages_bind(const stage *st, const stage_marks *marks, uint32_t i, uint32_t n, arena *a,
+                   stage_splice out[2]);
+
+/* ---- explain ---- */
+void stages_print_text(const stage_graph *g, buf *out);
+void stages_print_dot(const stage_graph *g, buf *out);
+
+#endif
