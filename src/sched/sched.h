@@ -136,6 +136,9 @@ MUST_CHECK rc sched_open_stage(sched *s, query_id id, const sched_stage_spec *sp
 /* Gives up the open stages of a query, and what ran of them is stopped: the rows that they read are
  * lost. The caller opens others. RC_EXHAUSTED: it was lost too often, and has failed. */
 MUST_CHECK rc sched_give_up_stages(sched *s, query_id id, int64_t now, err *e);
+/* The caller's verdict on a query whose stages are not final: SUCCEEDED, nothing of it is left to
+ * run (RC_PRECONDITION: a stage is open), or FAILED, it cannot go on (open stages are stopped). */
+MUST_CHECK rc sched_end_query(sched *s, query_id id, sched_query_state end, int64_t now, err *e);
 /* Workers, and slots on them together, that could run this query's tasks now. */
 void sched_capacity(const sched *s, query_id id, uint32_t *workers, uint32_t *slots);
 /* RC_NOT_FOUND: never heard of, or forgotten. Cancelling an ended query is RC_OK and no event. */
