@@ -71,13 +71,20 @@ static char **copy_list(const char *const *list) {
   return out;
 }
 
-/* Ours, without settings that were meant for another service, and with `more`. */
+/* Settings of addresses and folders were meant for another service; how to plan is for this one. */
+static bool is_for_others(const char *variable) {
+  static const char SETTING[] = "PC_CUBLET__", PLANNER[] = "PC_CUBLET__scheduler__planner__";
+  return !strncmp(variable, SETTING, sizeof SETTING - 1) &&
+         strncmp(variable, PLANNER, sizeof PLANNER - 1) != 0;
+}
+
+/* Our environment, and `more`. */
 static char **environment_with(const char *const *more) {
   const char *const *ours = (const char *const *)environ;
   char **out = mem_new((count(ours) + count(more) + 1) * sizeof *out);
   size_t n = 0;
   for (size_t i = 0; ours[i]; i++)
-    if (strncmp(ours[i], "PC_CUBLET__", 11) != 0) out[n++] = mem_strdup(ours[i]);
+    if (!is_for_others(ours[i])) out[n++] = mem_strdup(ours[i]);
   for (size_t i = 0; more[i]; i++) out[n++] = mem_strdup(more[i]);
   return out;
 }

@@ -64,10 +64,11 @@ static void try_storage(uv_work_t *w) {
   up_prober *p = w->data;
   query_id id = {uuid_random()};
   location_target target = {0};
-  if (location_result_target(p->plan->results, id, clock_wall_us(), &target, NULL) != RC_OK) return;
+  if (location_result_target(p->plan->results, id, 0, clock_wall_us(), &target, NULL) != RC_OK)
+    return;
   p->stored =
       store_put_file(target.put_url, p->plan->parts[p->part].log_file, NULL, NULL) == RC_OK &&
-      location_result_delete(p->plan->results, id, clock_wall_us(), NULL, NULL) == RC_OK;
+      location_result_delete(p->plan->results, id, 1, clock_wall_us(), NULL, NULL) == RC_OK;
   location_target_deinit(&target);
 }
 

@@ -69,6 +69,15 @@ typedef struct conf {
     conf_address client_service, worker_service; /* 0.0.0.0:5051, 0.0.0.0:5050 */
     conf_tls client_tls;
     conf_location anonymous_results;
+    int64_t partitions_per_worker; /* default 1 */
+    struct {
+      int64_t small_rows;     /* of a query: fewer are not distributed; default 500,000 */
+      int64_t replicate_rows; /* of a source: fewer are read by every task; default 50,000 */
+      int64_t broadcast_rows; /* of a join's side: fewer are broadcast; 0: never; default 2 M */
+      int64_t task_bytes;     /* least to read for one task; default 32 MiB */
+      int64_t partitions;     /* of every exchange; 0, the default: by workers and slots */
+      bool pushdown;          /* default true */
+    } planner;
   } scheduler;
 
   struct {

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -215,13 +216,20 @@ bool location_is_local(const location *l) {
 
 /* ---- one query's result ---- */
 
+location_part_name location_part(uint32_t part) {
+  location_part_name name;
+  snprintf(name.s, sizeof name.s, "part-%05u.parquet", part);
+  return name;
+}
+
 static char *result_directory(const location *l, query_id q) {
   return mem_printf("%s/%s", l->directory, uuid_print(q.u).s);
 }
 
-/* "a/b/<query id>/<file>" */
-static char *result_key(const location *l, query_id q, const char *file) {
-  return mem_printf("%s%s%s/%s", l->prefix, *l->prefix ? "/" : "", uuid_print(q.u).s, file);
+/* "a/b/<query id>/part-00000.parquet" */
+static char *result_key(const location *l, query_id q, uint32_t part) {
+  return mem_printf("%s%s%s/%s", l->prefix, *l->prefix ? "/" : "", uuid_print(q.u).s,
+                    location_part(part).s);
 }
 
 typedef struct permit {
@@ -250,15 +258,15 @@ static rc try_endpoint(const location *l, const char *endpoint, err *e) {
   return r;
 }
 
-rc location_result_target(const location *l, query_id q, int64_t wall_us, location_target *out,
-                          err *e) {
+rc location_result_target(const location *l, query_id q, uint32_t part, int64_t wall_us,
+                          location_target *out, err *e) {
   *out = (location_target){0};
   if (l->directory) {
     out->directory = result_directory(l, q);
     return RC_OK;
   }
   buf url = {0};
-  char *key = result_key(l, q, LOCATION_FIRST_PART);
+  char *key = result_key(l, q, part);
   rc r = presign(l, (permit){"PUT", l->endpoint, UPLOAD_VALID_S}, key, wall_us, &url, e);
   if (r == RC_OK) {
     out->put_url = buf_take_text(&url);
@@ -276,15 +284,13 @@ void location_target_deinit(location_target *t) {
   *t = (location_target){0};
 }
 
-rc location_result_url(const location *l, query_id q, const char *file, int64_t wall_us, buf *out,
+rc location_result_url(const location *l, query_id q, uint32_t part, int64_t wall_us, buf *out,
                        err *e) {
-  if (!*file || strchr(file, '/') || has_dot_segment(file))
-    return ERR(e, RC_INVALID, "expected the name of a result's file, found \"%s\"", file);
   if (l->directory) {
-    buf_printf(out, "%s/%s/%s", l->directory, uuid_print(q.u).s, file);
+    buf_printf(out, "%s/%s/%s", l->directory, uuid_print(q.u).s, location_part(part).s);
     return RC_OK;
   }
-  char *key = result_key(l, q, file);
+  char *key = result_key(l, q, part);
   rc r = presign(l, (permit){"GET", l->external, l->read_valid_s}, key, wall_us, out, e);
   free(key);
   return r;
@@ -315,19 +321,27 @@ static rc remove_directory(const char *path, err *e) {
   return r;
 }
 
-rc location_result_delete(const location *l, query_id q, int64_t wall_us, const atomic_bool *cancel,
-                          err *e) {
-  if (l->directory) {
-    char *path = result_directory(l, q);
-    rc r = remove_directory(path, e);
-    free(path);
-    return r;
-  }
+static rc remove_object(const location *l, query_id q, uint32_t part, int64_t wall_us,
+                        const atomic_bool *cancel, err *e) {
   buf url = {0};
-  char *key = result_key(l, q, LOCATION_FIRST_PART);
+  char *key = result_key(l, q, part);
   rc r = presign(l, (permit){"DELETE", l->endpoint, DELETE_VALID_S}, key, wall_us, &url, e);
   if (r == RC_OK) r = store_delete(buf_text(&url), cancel, e);
   buf_deinit(&url);
   free(key);
+  return r;
+}
+
+rc location_result_delete(const location *l, query_id q, uint32_t n_parts, int64_t wall_us,
+                          const atomic_bool *cancel, err *e) {
+  if (l->directory) {
+    char *path = result_directory(l, q);
+    rc removed = remove_directory(path, e);
+    free(path);
+    return removed;
+  }
+  rc r = RC_OK;
+  for (uint32_t part = 0; r == RC_OK && part < n_parts; part++)
+    r = remove_object(l, q, part, wall_us, cancel, e);
   return r;
 }

@@ -2,7 +2,8 @@
  * Apache-2.0
  *
  * A location is a directory or an S3 bucket; the configuration says which, everybody else uses
- * these verbs. A query's result is <location>/<query id>/part-00000.parquet. Objects are reached by
+ * these verbs. A query's result is <location>/<query id>/part-00000.parquet, part-00001.parquet …,
+ * in the order of its rows. Objects are reached by
  * presigned URLs, so that neither workers nor clients hold credentials. Immutable: any thread. */
 #ifndef FLOE_STORE_LOCATION_H
 #define FLOE_STORE_LOCATION_H
@@ -18,6 +19,10 @@
 #include <stdint.h>
 
 #define LOCATION_FIRST_PART "part-00000.parquet"
+typedef struct location_part_name {
+  char s[32];
+} location_part_name;
+location_part_name location_part(uint32_t part); /* the file name of part 0, 1, … */
 
 typedef struct location location;
 
@@ -31,26 +36,26 @@ void location_free(location *l); /* NULL is fine */
 
 bool location_is_local(const location *l);
 
-/* Where a query's only part is written: into a directory, or to a URL. Strings are owned. */
+/* Where a part of a query's result is written: into a directory, or to a URL. Strings are owned. */
 typedef struct location_target {
   char *directory; /* local: the query's own; nobody has made it yet */
   char *put_url;   /* S3: a presigned PUT, valid for 7 days; a secret: never in a log */
   char *location;  /* S3: "s3://bucket/…/part-00000.parquet", for people */
 } location_target;
 
-MUST_CHECK rc location_result_target(const location *l, query_id q, int64_t wall_us,
+MUST_CHECK rc location_result_target(const location *l, query_id q, uint32_t part, int64_t wall_us,
                                      location_target *out, err *e);
 void location_target_deinit(location_target *t);
 
-/* What a client opens: a path, or a presigned GET on the external endpoint. `file` is a name
- * without slashes, as LOCATION_FIRST_PART. Appends to `out`. */
-MUST_CHECK rc location_result_url(const location *l, query_id q, const char *file, int64_t wall_us,
+/* What a client opens: a path, or a presigned GET on the external endpoint. Appends to `out`. */
+MUST_CHECK rc location_result_url(const location *l, query_id q, uint32_t part, int64_t wall_us,
                                   buf *out, err *e);
 
-/* Removes the result. Blocking, for a thread pool; what is gone already is RC_OK. Whether
- * that is allowed (allow_deletes) is the caller's question. Set *cancel (may be NULL) from another
- * thread to give up on a store that does not answer: RC_CANCELLED within about a second. */
-MUST_CHECK rc location_result_delete(const location *l, query_id q, int64_t wall_us,
-                                     const atomic_bool *cancel, err *e);
+/* Removes the result, parts 0 … n_parts − 1. Blocking, for a thread pool; what is gone already is
+ * RC_OK. Whether that is allowed (allow_deletes) is the caller's question. Set *cancel (may be
+ * NULL) from another thread to give up on a store that does not answer: RC_CANCELLED within about a
+ * second. */
+MUST_CHECK rc location_result_delete(const location *l, query_id q, uint32_t n_parts,
+                                     int64_t wall_us, const atomic_bool *cancel, err *e);
 
 #endif

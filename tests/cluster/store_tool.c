@@ -44,7 +44,7 @@ static void take_option(command *c, char *text) {
 
 static rc put(const location *l, const command *c, const char *file, err *e) {
   location_target target = {0};
-  TRY(location_result_target(l, c->id, c->wall_us, &target, e));
+  TRY(location_result_target(l, c->id, 0, c->wall_us, &target, e));
   rc r = store_put_file(target.put_url, file, NULL, e);
   if (r == RC_OK) puts(target.location);
   location_target_deinit(&target);
@@ -53,7 +53,7 @@ static rc put(const location *l, const command *c, const char *file, err *e) {
 
 static rc print_url(const location *l, const command *c, err *e) {
   buf url = {0};
-  rc r = location_result_url(l, c->id, LOCATION_FIRST_PART, c->wall_us, &url, e);
+  rc r = location_result_url(l, c->id, 0, c->wall_us, &url, e);
   if (r == RC_OK) puts(buf_text(&url));
   buf_deinit(&url);
   return r;
@@ -64,7 +64,7 @@ static rc run(command *c, const char *verb, const char *file, err *e) {
   TRY(location_new(&c->conf, &l, e));
   rc r = strcmp(verb, "put") == 0   ? put(l, c, file, e)
          : strcmp(verb, "url") == 0 ? print_url(l, c, e)
-                                    : location_result_delete(l, c->id, c->wall_us, NULL, e);
+                                    : location_result_delete(l, c->id, 1, c->wall_us, NULL, e);
   location_free(l);
   return r;
 }
