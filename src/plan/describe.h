@@ -10,17 +10,14 @@
 
 #include <planning.pb-c.h>
 
-typedef struct described_source {
-  const Planning__Source *source; /* files, rows, schema */
-  double rows;                    /* counted or estimated */
-  uint64_t bytes;                 /* of its files */
-} described_source;
+enum { DESCRIBE_MAX_BYTES = 64 << 20 }; /* of a request */
 
 typedef struct described_node {
   const dsl_node *node;
-  const Planning__DescribedNode *answer;
-  described_source source; /* of scans and frames */
-  uint32_t first_question; /* used by describe.c */
+  Planning__Node *request;               /* its questions */
+  const Planning__DescribedNode *answer; /* NULL before describe_take */
+  double rows;                           /* of a source: counted, or estimated from its bytes */
+  uint64_t bytes;                        /* of a source's files */
 } described_node;
 
 typedef struct described {
@@ -28,13 +25,19 @@ typedef struct described {
   size_t n;
 } described;
 
-/* Everything in the arena; the plans in it are written to `out` with the client's header. */
+/* Questions about `root` and all below it. Everything in the arena. RC_EXHAUSTED: more than
+ * DESCRIBE_MAX_BYTES, because of frames inside the plan. */
 MUST_CHECK rc describe_request(const dsl_node *root, const uint8_t header[79], arena *a,
                                described *d, Planning__DescribeRequest *out, err *e);
 /* `response` must live as long as `d`. RC_INVALID: it does not fit the request. */
-MUST_CHECK rc describe_take(described *d, const Planning__DescribeResponse *response, arena *a,
-                            err *e);
+MUST_CHECK rc describe_take(described *d, const Planning__DescribeResponse *response, err *e);
 
 const described_node *describe_find(const described *d, const dsl_node *n);
+/* The answer to the question of this kind about input `input` whose first expression is `expr`;
+ * NULL: it was not asked. */
+const Planning__Answer *describe_answer(const described_node *n, Planning__Question__Kind kind,
+                                        uint32_t input, plan_bytes expr);
+/* The dtype of a column of the node's output; NULL: there is none of that name. */
+const char *describe_dtype(const described_node *n, expr_name column);
 
 #endif

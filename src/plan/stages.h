@@ -21,7 +21,8 @@ typedef enum stage_tasks {
   STAGE_PARTITIONS  /* each task reads its partitions of the hash (or range) leaves */
 } stage_tasks;
 
-/* How a leaf reads the files of its producers. */
+/* How a leaf reads the files of its producers. LEAF_PARTITION over producers that do not partition:
+ * the files of each of their tasks are one partition, in the order of tasks. */
 typedef enum leaf_read {
   LEAF_ALL,       /* one task reads everything, in the order of tasks: a gather */
   LEAF_BROADCAST, /* every task reads everything */
@@ -50,9 +51,10 @@ struct stage {
   uint32_t number;
   const dsl_node *tree;
   stage_tasks tasks;
-  const described_source *source; /* STAGE_SOURCE: what is split, … */
+  const described_node *source;   /* STAGE_SOURCE: what is split, … */
   const dsl_node *source_node;    /* … and where it stands in the tree */
-  stage_leaf *leaves;
+  const dsl_node *sink;           /* the client's, in final stages; NULL: it has none */
+  stage_leaf **leaves;            /* leaves of the same number are the same object */
   size_t n_leaves;
   stage_output output;
   bool final;       /* writes the query's result */
@@ -67,7 +69,6 @@ struct stage {
 typedef struct stage_graph {
   stage **stages;
   size_t n;
-  bool anonymous; /* the final stages' trees have the client's sink on top */
 } stage_graph;
 
 typedef struct stage_limits { /* settings of the planner, see conf.h */
@@ -75,10 +76,13 @@ typedef struct stage_limits { /* settings of the planner, see conf.h */
   double small_rows;          /* a query of fewer rows is not distributed */
   double replicate_rows;      /* sources of fewer rows are read by every task */
   double broadcast_rows;      /* a join side of fewer rows is broadcast; 0: never */
-  bool pre_aggregation, partitioned_sort, pushdown;
+  bool pre_aggregation, partitioned_sort;
+  bool one_writer;            /* the sink is the user's own: one task writes it */
 } stage_limits;
 
-/* RC_OK with graph->n == 1 and a stage of one task: not worth, or not possible, to distribute. */
+/* RC_OK with graph->n == 1 and a stage of one task: not worth, or not possible, to distribute.
+ * `d` describes what stands below the sink: stages_below_sink(root). */
+const dsl_node *stages_below_sink(const dsl_node *root);
 MUST_CHECK rc stages_cut(const dsl_node *root, const described *d, const stage_limits *limits,
                          arena *a, stage_graph *graph, err *e);
 

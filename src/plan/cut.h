@@ -1,0 +1,105 @@
+/* plan/cut.h: what the files that cut a plan share. SPDX-License-Identifier: Apache-2.0
+ *
+ * A fragment is a piece of a plan under construction, and what is known of where its rows are. The
+ * rule of a node makes the fragments of its inputs, moves rows if it must, and puts the node on
+ * top. Private to src/plan and its tests. */
+#ifndef FLOE_PLAN_CUT_H
+#define FLOE_PLAN_CUT_H
+
+#include "plan/stages.h"
+
+enum { CUT_MAX_BRANCHES = 32 };
+
+typedef enum spread {
+  SPREAD_REPLICATED, /* every task can make all of its rows, cheaply and the same everywhere */
+  SPREAD_PARTS,      /* each task has a part of the rows */
+  SPREAD_ONE         /* one task must make it */
+} spread;
+
+/* What is left of the order that local Polars promises. */
+typedef enum order {
+  ORDER_LOST,
+  ORDER_RELATIVE, /* the rows of each task come in the local order */
+  ORDER_TOTAL,    /* … and so do the tasks, one after the other */
+  ORDER_FREE      /* local Polars promises none: any order is right */
+} order;
+
+/* Columns: rows that agree in all of them are in the same task, and in the same numbered
+ * partition as the rows of any exchange by hash of such columns. */
+typedef struct key_set {
+  expr_name *names;
+  size_t n;
+} key_set;
+
+/* One plan of a fragment, run by its own tasks. A union is a fragment of several. */
+typedef struct branch {
+  const dsl_node *tree;
+  stage_tasks tasks;             /* with SPREAD_PARTS */
+  const described_node *source;  /* STAGE_SOURCE: what is split … */
+  const dsl_node *source_node;   /* … and the node that stands for it in the tree */
+} branch;
+
+typedef struct fragment {
+  branch *branches;
+  size_t n_branches;
+  spread spread;
+  order order;
+  key_set *hashed; /* it is partitioned by each of these */
+  size_t n_hashed;
+  double rows, selectivity; /* estimates: rows, and the part of its sources' rows */
+  bool determinate;
+  bool rigid; /* a node in it relies on where an exchange put the rows */
+} fragment;
+
+typedef struct cut {
+  arena *a;
+  const described *d;
+  const stage_limits *limits;
+  stage_graph *g;
+  stage_leaf **leaves; /* by number */
+  size_t n_leaves;
+  struct shared *shared; /* sub-plans that stand in the plan more than once */
+  size_t n_shared;
+  err *e;
+} cut;
+
+/* ---- cut.c ---- */
+/* The rows of `n` in at least the order `need`. */
+MUST_CHECK rc cut_node(cut *c, const dsl_node *n, order need, fragment *out);
+bool order_satisfies(order have, order need);
+/* Puts `n`, which has one input, on top of every branch. */
+fragment fragment_on_top(cut *c, fragment f, const dsl_node *n);
+/* The same for nodes that are made: wrap makes one above a tree. */
+typedef const dsl_node *fragment_wrap(cut *c, const void *arg, const dsl_node *tree);
+fragment fragment_wrapped(cut *c, fragment f, fragment_wrap *wrap, const void *arg);
+/* The same columns of every branch's rows, under other names or not at all. */
+void fragment_forget_keys(fragment *f);
+/* The list with its selectors expanded. False: one cannot be. `excluded`: names that a selector
+ * does not stand for. */
+bool cut_expand(cut *c, const described_node *dn, plan_bytes list, const key_set *excluded,
+                plan_bytes **out, size_t *n);
+
+/* ---- cut_aggregate.c, cut_join.c: rules ---- */
+MUST_CHECK rc cut_group_by(cut *c, const dsl_node *n, order need, fragment *out);
+MUST_CHECK rc cut_distinct(cut *c, const dsl_node *n, order need, fragment *out);
+/* A select of aggregates only. *done false: it is none, or cannot be halved. */
+MUST_CHECK rc cut_aggregates(cut *c, const dsl_node *n, fragment *out, bool *done);
+MUST_CHECK rc cut_join(cut *c, const dsl_node *n, order need, fragment *out);
+
+/* ---- exchange.c ---- */
+/* All rows in one task, in their order if they have one. */
+fragment exchange_gather(cut *c, fragment f, const char *why);
+/* By hash of `keys`, P partitions; in relative order if `ordered`. */
+fragment exchange_hash(cut *c, fragment f, const plan_bytes *keys, size_t n, bool ordered,
+                       const char *why);
+/* All rows in every task. */
+fragment exchange_broadcast(cut *c, fragment f, const char *why);
+/* Its rows are written once, for several readers. */
+fragment exchange_materialise(cut *c, fragment f, const char *why);
+/* The last stages of the query. */
+void exchange_finish(cut *c, fragment f, const dsl_node *sink);
+
+/* ---- estimate.c ---- */
+double estimate_selectivity(plan_bytes predicate);
+
+#endif

@@ -1,0 +1,199 @@
+/* plan/exchange.c: where a fragment ends and rows move. SPDX-License-Identifier: Apache-2.0
+ *
+ * Closing a fragment makes a stage of each of its branches; what goes on above starts at a leaf
+ * that reads them. A stage that is there already is used again: the same rows must not be computed
+ * twice with two outcomes. */
+#include "base/mem.h"
+#include "plan/cut.h"
+
+#include <string.h>
+
+/* ---- the same again? ---- */
+
+static bool same_tree(const dsl_node *x, const dsl_node *y) {
+  if (x == y) return true;
+  if (x->kind != y->kind || x->n_refs != y->n_refs || x->fields.len != y->fields.len) return false;
+  size_t at = 0;
+  for (size_t i = 0; i < x->n_refs; i++) {
+    const dsl_ref *r = &x->refs[i], *s = &y->refs[i];
+    if (r->kind != s->kind || r->offset != s->offset || r->len != s->len) return false;
+    if (memcmp(x->fields.data + at, y->fields.data + at, r->offset - at) != 0) return false;
+    if (r->kind == DSL_REF_FRAME ? !plan_bytes_equal(r->frame, s->frame)
+                                 : !same_tree(r->node, s->node))
+      return false;
+    at = r->offset + r->len;
+  }
+  return !memcmp(x->fields.data + at, y->fields.data + at, x->fields.len - at);
+}
+
+static bool same_keys(const stage_output *x, const plan_bytes *keys, size_t n) {
+  if (x->n_keys != n) return false;
+  for (size_t i = 0; i < n; i++)
+    if (!plan_bytes_equal(x->keys[i], keys[i])) return false;
+  return true;
+}
+
+/* ---- stages ---- */
+
+static const char *first_of(const char *why, const fragment *f) {
+  return f->n_branches > 1 ? "a part of a union" : why;
+}
+
+static stage *stage_add(cut *c, const fragment *f, const branch *b) {
+  stage **more = ARENA_NEW(c->a, stage *, c->g->n + 1);
+  if (c->g->n) memcpy(more, c->g->stages, c->g->n * sizeof *more);
+  stage *st = ARENA_NEW(c->a, stage, 1);
+  *st = (stage){.number = (uint32_t)c->g->n,
+                .tree = b->tree,
+                .tasks = f->spread == SPREAD_PARTS ? b->tasks : STAGE_ONE,
+                .source = f->spread == SPREAD_PARTS ? b->source : NULL,
+                .source_node = b->source_node,
+                .ordered = f->order >= ORDER_TOTAL,
+                .determinate = f->determinate,
+                .rigid = f->rigid,
+                .rows = f->rows / (double)f->n_branches};
+  more[c->g->n++] = st;
+  c->g->stages = more;
+  return st;
+}
+
+/* A stage of the same tree can serve if its rows are laid out as wanted; who reads everything, in
+ * any order, is served by any layout. */
+static stage *find_stage(const cut *c, const branch *b, const stage_output *want) {
+  for (size_t i = 0; i < c->g->n; i++) {
+    stage *st = c->g->stages[i];
+    if (st->final || !same_tree(st->tree, b->tree)) continue;
+    bool any_layout = !want->n_keys && !want->ordered;
+    bool same_layout = same_keys(&st->output, want->keys, want->n_keys) &&
+                       (!want->ordered || st->output.ordered);
+    if (any_layout || same_layout) return st;
+  }
+  return NULL;
+}
+
+static stage **close(cut *c, const fragment *f, const stage_output *output, const char *why) {
+  stage **producers = ARENA_NEW(c->a, stage *, f->n_branches);
+  for (size_t i = 0; i < f->n_branches; i++) {
+    producers[i] = find_stage(c, &f->branches[i], output);
+    if (producers[i]) continue;
+    producers[i] = stage_add(c, f, &f->branches[i]);
+    producers[i]->output = *output;
+    producers[i]->why = first_of(why, f);
+  }
+  return producers;
+}
+
+/* ---- leaves ---- */
+
+static bool same_producers(const stage_leaf *l, stage *const *producers, size_t n) {
+  return l->n_producers == n && !memcmp(l->producers, producers, n * sizeof *producers);
+}
+
+static stage_leaf *leaf_of(cut *c, leaf_read read, stage *const *producers, size_t n) {
+  for (size_t i = 0; i < c->n_leaves; i++)
+    if (c->leaves[i]->read == read && same_producers(c->leaves[i], producers, n))
+      return c->leaves[i];
+  stage_leaf **more = ARENA_NEW(c->a, stage_leaf *, c->n_leaves + 1);
+  if (c->n_leaves) memcpy(more, c->leaves, c->n_leaves * sizeof *more);
+  stage_leaf *l = ARENA_NEW(c->a, stage_leaf, 1);
+  *l = (stage_leaf){
+      .number = (uint32_t)c->n_leaves, .read = read, .producers = producers, .n_producers = n};
+  more[c->n_leaves++] = l;
+  c->leaves = more;
+  return l;
+}
+
+static fragment above(cut *c, const fragment *f, leaf_read read, stage *const *producers) {
+  branch *b = ARENA_NEW(c->a, branch, 1);
+  const stage_leaf *l = leaf_of(c, read, producers, f->n_branches);
+  *b = (branch){.tree = dsl_leaf(c->a, l->number), .tasks = STAGE_PARTITIONS};
+  return (fragment){.branches = b,
+                    .n_branches = 1,
+                    .order = f->order,
+                    .rows = f->rows,
+                    .selectivity = f->selectivity,
+                    .determinate = f->determinate};
+}
+
+/* ---- exchanges ---- */
+
+static bool has_order(const fragment *f) {
+  return f->order == ORDER_TOTAL;
+}
+
+fragment exchange_gather(cut *c, fragment f, const char *why) {
+  if (f.spread != SPREAD_PARTS) return f;
+  stage_output output = {.ordered = has_order(&f)};
+  fragment out = above(c, &f, LEAF_ALL, close(c, &f, &output, why));
+  out.spread = SPREAD_ONE;
+  if (f.order == ORDER_RELATIVE) out.order = ORDER_LOST;
+  return out;
+}
+
+static key_set *keys_as_columns(cut *c, const plan_bytes *keys, size_t n) {
+  key_set *set = ARENA_NEW(c->a, key_set, 1);
+  *set = (key_set){ARENA_NEW(c->a, expr_name, n), n};
+  for (size_t i = 0; i < n; i++)
+    if (!expr_is_column(keys[i], &set->names[i])) return NULL;
+  return set;
+}
+
+fragment exchange_hash(cut *c, fragment f, const plan_bytes *keys, size_t n, bool ordered,
+                       const char *why) {
+  stage_output output = {.keys = ARENA_NEW(c->a, plan_bytes, n),
+                         .n_keys = n,
+                         .ordered = ordered && f.order == ORDER_TOTAL};
+  memcpy(output.keys, keys, n * sizeof *keys);
+  fragment out = above(c, &f, LEAF_PARTITION, close(c, &f, &output, why));
+  out.spread = SPREAD_PARTS;
+  if (f.order == ORDER_TOTAL) out.order = output.ordered ? ORDER_RELATIVE : ORDER_LOST;
+  if (f.order == ORDER_RELATIVE) out.order = ORDER_LOST;
+  out.hashed = keys_as_columns(c, keys, n);
+  out.n_hashed = out.hashed ? 1 : 0;
+  return out;
+}
+
+fragment exchange_broadcast(cut *c, fragment f, const char *why) {
+  if (f.spread == SPREAD_REPLICATED) return f;
+  stage_output output = {.ordered = has_order(&f)};
+  fragment out = above(c, &f, LEAF_BROADCAST, close(c, &f, &output, why));
+  out.spread = SPREAD_REPLICATED;
+  if (f.order == ORDER_RELATIVE) out.order = ORDER_LOST;
+  return out;
+}
+
+fragment exchange_materialise(cut *c, fragment f, const char *why) {
+  bool replicated = f.spread != SPREAD_PARTS;
+  stage_output output = {.ordered = has_order(&f)};
+  leaf_read read = replicated ? LEAF_BROADCAST : LEAF_PARTITION;
+  fragment out = above(c, &f, read, close(c, &f, &output, why));
+  out.spread = replicated ? SPREAD_REPLICATED : SPREAD_PARTS;
+  return out;
+}
+
+/* ---- the end ---- */
+
+static void collect_leaves(cut *c, stage *st, const dsl_node *n) {
+  uint32_t number;
+  if (dsl_is_leaf(n, &number)) {
+    for (size_t i = 0; i < st->n_leaves; i++)
+      if (st->leaves[i]->number == number) return;
+    st->leaves[st->n_leaves++] = c->leaves[number];
+    return;
+  }
+  for (size_t i = 0; i < dsl_n_inputs(n); i++) collect_leaves(c, st, dsl_input(n, i));
+}
+
+void exchange_finish(cut *c, fragment f, const dsl_node *sink) {
+  for (size_t i = 0; i < f.n_branches; i++) {
+    stage *st = stage_add(c, &f, &f.branches[i]);
+    st->final = true;
+    st->sink = sink;
+    st->why = "the result";
+  }
+  for (size_t i = 0; i < c->g->n; i++) {
+    stage *st = c->g->stages[i];
+    st->leaves = ARENA_NEW(c->a, stage_leaf *, c->n_leaves + 1);
+    collect_leaves(c, st, st->tree);
+  }
+}
