@@ -105,6 +105,7 @@ typedef struct stage_splice {
 typedef struct stage_marks {
   dsl_mark marks[2];
   size_t n;
+  dsl_mark placeholder; /* in: the piece of the client's sink (data NULL: none), in final stages */
 } stage_marks;
 /* The plan that all tasks of a stage share, without a sink unless `final`. */
 MUST_CHECK rc stages_write(const stage *st, const uint8_t header[79], spool *out,
