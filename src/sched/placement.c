@@ -143,6 +143,15 @@ void placement_free_all(sched *s) {
   heap_deinit(&s->runnable);
 }
 
+void placement_capacity(const sched_query *q, uint32_t *workers, uint32_t *slots) {
+  LIST_EACH (&q->need->offers, it, tmp) {
+    const sched_worker *w = LIST_ENTRY(it, sched_offer, on_need)->worker;
+    if (w->suspect) continue;
+    ++*workers;
+    *slots += w->slots;
+  }
+}
+
 /* ---- workers come, change and go ---------------------------------------------------------- */
 
 void placement_worker_joined(sched *s, sched_worker *w) {

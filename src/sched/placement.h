@@ -53,6 +53,7 @@ void placement_worker_joined(sched *s, sched_worker *w);
 void placement_worker_changed(sched *s, sched_worker *w); /* busy or suspect */
 void placement_worker_gone(sched *s, sched_worker *w);
 void placement_run(sched *s); /* start all that can start */
+void placement_capacity(const sched_query *q, uint32_t *workers, uint32_t *slots);
 void placement_free_all(sched *s);
 
 /* Why no worker can run it, and what to do. Returns RC_INVALID. */

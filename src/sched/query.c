@@ -6,29 +6,43 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
-sched_query *sched_query_new(const sched_query_spec *spec, const uint32_t *tasks,
-                             uint32_t n_stages) {
+sched_query *sched_query_new(const sched_query_spec *spec) {
   sched_query *q = NEW(sched_query);
-  *q = (sched_query){.id = spec->id,
-                     .priority = spec->priority,
-                     .n_retries = spec->n_retries,
-                     .writes_destination = spec->writes_destination,
-                     .n_stages = n_stages,
-                     .stages = mem_new(n_stages * sizeof *q->stages)};
-  for (uint32_t i = 0; i < n_stages; i++) {
-    sched_stage *st = &q->stages[i];
-    *st = (sched_stage){.query = q,
-                        .index = i,
-                        .n_tasks = tasks[i],
-                        .tasks = mem_new(tasks[i] * sizeof *st->tasks)};
-    for (uint32_t k = 0; k < st->n_tasks; k++) st->tasks[k] = (sched_task){.stage = st, .index = k};
-  }
+  *q = (sched_query){.id = spec->id, .priority = spec->priority, .n_retries = spec->n_retries};
+  list_init(&q->blocking);
   return q;
 }
 
+static void grow(sched_query *q) {
+  uint32_t cap = q->cap_stages ? q->cap_stages * 2 : 4;
+  sched_stage **stages = mem_new(cap * sizeof *stages);
+  if (q->n_stages) memcpy(stages, q->stages, q->n_stages * sizeof *stages);
+  free(q->stages);
+  q->stages = stages;
+  q->cap_stages = cap;
+}
+
+sched_stage *sched_stage_new(sched_query *q, const sched_stage_spec *spec) {
+  if (q->n_stages == q->cap_stages) grow(q);
+  sched_stage *st = NEW(sched_stage);
+  *st = (sched_stage){.query = q,
+                      .index = q->n_stages,
+                      .final = spec->final,
+                      .writes_destination = spec->writes_destination,
+                      .n_tasks = spec->n_tasks,
+                      .tasks = mem_new(spec->n_tasks * sizeof *st->tasks)};
+  for (uint32_t k = 0; k < st->n_tasks; k++) st->tasks[k] = (sched_task){.stage = st, .index = k};
+  q->stages[q->n_stages++] = st;
+  return st;
+}
+
 void sched_query_drop_stages(sched_query *q) {
-  for (uint32_t i = 0; q->stages && i < q->n_stages; i++) free(q->stages[i].tasks);
+  for (uint32_t i = 0; q->stages && i < q->n_stages; i++) {
+    free(q->stages[i]->tasks);
+    free(q->stages[i]);
+  }
   free(q->stages);
   q->stages = NULL;
 }

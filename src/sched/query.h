@@ -27,8 +27,10 @@ struct sched_attempt {
   sched_task *task;        /* NULL: stale */
   sched_worker *worker;    /* whose slot it holds */
   int64_t silent_since_ms; /* while SILENT */
+  sched_query *blocks;     /* given up, and may still write the destination of this query */
   list on_worker;          /* in worker.attempts */
   list on_silent;          /* in sched.silent, while SILENT */
+  list on_blocking;        /* in blocks.blocking */
 };
 
 struct sched_task {
@@ -47,6 +49,7 @@ struct sched_task {
 struct sched_stage {
   sched_query *query;
   uint32_t index;
+  bool final, writes_destination;
   stage_state state;
   sched_task *tasks; /* owned */
   uint32_t n_tasks, n_done;
@@ -57,19 +60,21 @@ struct sched_query {
   int32_t priority;
   uint64_t order; /* of submission */
   uint32_t n_retries;
-  bool writes_destination;
   sched_query_state state;
-  sched_need *need;    /* NULL once ended */
-  sched_stage *stages; /* owned; NULL once ended */
-  uint32_t n_stages, n_finished, n_failed;
+  sched_need *need;              /* NULL once ended */
+  sched_stage **stages;          /* owned, in the order of opening; NULL once ended */
+  uint32_t n_stages, cap_stages; /* n_stages: also of those that were given up */
+  uint32_t n_finished, n_failed, n_given_up;
+  bool has_final;  /* a final stage is open or finished */
+  uint32_t losses; /* how often its stages were given up */
+  list blocking;   /* attempts: while there are any, a stage that writes the destination WAITS */
   uint32_t attempts;
   int64_t submitted_ms, started_ms, ended_ms;
   list on_ended; /* in sched.ended, once ended */
 };
 
-/* Stage i has tasks[i] tasks. */
-sched_query *sched_query_new(const sched_query_spec *spec, const uint32_t *tasks,
-                             uint32_t n_stages);
+sched_query *sched_query_new(const sched_query_spec *spec); /* without a stage */
+sched_stage *sched_stage_new(sched_query *q, const sched_stage_spec *spec);
 void sched_query_drop_stages(sched_query *q); /* no task may have a current attempt */
 void sched_query_free(sched_query *q);
 

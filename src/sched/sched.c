@@ -94,22 +94,40 @@ static size_t n_alive(const sched *s) {
   return s->n_queries[SCHED_QUERY_QUEUED] + s->n_queries[SCHED_QUERY_RUNNING];
 }
 
-/* What of a query has not ended by itself. An ended task or stage refuses CANCEL. */
+/* It is nobody's now, but no other writer may start before it is over. */
+static void block(sched_query *q, sched_attempt *a) {
+  a->blocks = q;
+  list_push_back(&q->blocking, &a->on_blocking);
+}
+
+/* What has ended by itself refuses CANCEL. */
+static void cancel_stage(sched *s, sched_stage *st) {
+  for (uint32_t k = 0; k < st->n_tasks; k++) {
+    sched_task *t = &st->tasks[k];
+    sched_attempt *a = t->current;
+    if (a && sched_attempt_apply(s, a, ATTEMPT_ON_STOP)) sched_emit_attempt(s, SCHED_STOP, t);
+    sched_task_apply(s, t, TASK_ON_CANCEL, NULL);
+    if (a && a->state != ATTEMPT_OVER && st->writes_destination) block(st->query, a);
+  }
+  sched_stage_apply(st, STAGE_ON_CANCEL);
+}
+
+/* A FAILED stage has tasks left, those of others that have ended are done or canceled. */
 static void cancel_rest(sched *s, sched_query *q) {
   for (uint32_t i = 0; i < q->n_stages; i++) {
-    sched_stage *st = &q->stages[i];
-    for (uint32_t k = 0; k < st->n_tasks; k++) {
-      sched_task *t = &st->tasks[k];
-      if (t->current && sched_attempt_apply(s, t->current, ATTEMPT_ON_STOP))
-        sched_emit_attempt(s, SCHED_STOP, t);
-      sched_task_apply(s, t, TASK_ON_CANCEL, NULL);
-    }
-    sched_stage_apply(st, STAGE_ON_CANCEL);
+    sched_stage *st = q->stages[i];
+    if (!states_stage.ends[st->state] || st->state == STAGE_FAILED) cancel_stage(s, st);
   }
+}
+
+static void unblock(sched_attempt *a) {
+  a->blocks = NULL;
+  list_remove(&a->on_blocking);
 }
 
 static void end_query(sched *s, sched_query *q, query_event event, bool lost_too_often) {
   cancel_rest(s, q);
+  LIST_EACH (&q->blocking, it, tmp) unblock(LIST_ENTRY(it, sched_attempt, on_blocking));
   sched_must(sched_query_apply(s, q, event));
   sched_emit(s, &(sched_action){.kind = SCHED_QUERY_ENDED,
                                 .query = q->id,
@@ -123,15 +141,63 @@ static void end_query(sched *s, sched_query *q, query_event event, bool lost_too
   while (s->queries.len - n_alive(s) > s->config.max_finished) forget_oldest(s);
 }
 
+/* ---- stages ------------------------------------------------------------------------------- */
+
+/* Its tasks may start. */
+static void open_stage(sched *s, sched_stage *st) {
+  sched_must(sched_stage_apply(st, STAGE_ON_OPEN));
+  for (uint32_t k = 0; k < st->n_tasks; k++)
+    sched_must(sched_task_apply(s, &st->tasks[k], TASK_ON_OPEN, NULL));
+}
+
+static sched_stage *add_stage(sched *s, sched_query *q, const sched_stage_spec *spec) {
+  sched_stage *st = sched_stage_new(q, spec);
+  q->has_final |= spec->final;
+  if (!spec->writes_destination || list_empty(&q->blocking)) open_stage(s, st);
+  return st;
+}
+
+/* One that was given up is over: the last one lets the next writer start. */
+static void stop_blocking(sched *s, sched_attempt *a) {
+  sched_query *q = a->blocks;
+  if (!q) return;
+  unblock(a);
+  if (!list_empty(&q->blocking)) return;
+  for (uint32_t i = 0; i < q->n_stages; i++)
+    if (q->stages[i]->state == STAGE_WAITING) open_stage(s, q->stages[i]);
+}
+
+static bool has_open_stage(const sched_query *q) {
+  return q->n_finished + q->n_given_up < q->n_stages;
+}
+
+static void finish_stage(sched *s, sched_stage *st) {
+  sched_query *q = st->query;
+  sched_must(sched_stage_apply(st, STAGE_ON_FINISH));
+  if (!st->final)
+    sched_emit(s,
+               &(sched_action){.kind = SCHED_STAGE_FINISHED, .query = q->id, .stage = st->index});
+  if (q->has_final && !has_open_stage(q)) end_query(s, q, QUERY_ON_FINISH, false);
+}
+
+/* False: once too often. */
+static bool give_up(sched *s, sched_query *q) {
+  if (++q->losses >= s->config.max_losses) {
+    end_query(s, q, QUERY_ON_FAIL, true);
+    return false;
+  }
+  cancel_rest(s, q);
+  q->n_given_up = q->n_stages - q->n_finished;
+  q->has_final = false;
+  sched_emit(s, &(sched_action){.kind = SCHED_STAGES_GIVEN_UP, .query = q->id});
+  return true;
+}
+
 /* ---- what becomes of a task --------------------------------------------------------------- */
 
 static void finish(sched *s, sched_task *t, sched_attempt *a) {
-  sched_stage *st = t->stage;
-  sched_query *q = st->query;
   sched_must(sched_task_apply(s, t, TASK_ON_FINISH, a));
-  if (st->n_done < st->n_tasks) return;
-  sched_must(sched_stage_apply(st, STAGE_ON_FINISH));
-  if (q->n_finished == q->n_stages) end_query(s, q, QUERY_ON_FINISH, false);
+  if (t->stage->n_done == t->stage->n_tasks) finish_stage(s, t->stage);
 }
 
 static void fail(sched *s, sched_task *t, sched_attempt *a, bool lost_too_often) {
@@ -148,10 +214,10 @@ static void retry_elsewhere(sched *s, sched_task *t, sched_attempt *a) {
 /* Infrastructure, not the query, is to blame: the worker, or the way to it. */
 static void lose(sched *s, sched_task *t, sched_attempt *a) {
   bool may_still_run = a->state == ATTEMPT_SILENT;
-  a->worker->blamed = true;
+  sched_workers_set_blamed(s, a->worker, true);
   if (++t->losses >= s->config.max_losses)
     fail(s, t, a, true);
-  else if (may_still_run && t->stage->query->writes_destination)
+  else if (may_still_run && t->stage->writes_destination)
     sched_must(sched_task_apply(s, t, TASK_ON_FENCE, a));
   else
     retry_elsewhere(s, t, a);
@@ -164,19 +230,28 @@ static void err_in_query(sched *s, sched_task *t, sched_attempt *a) {
     sched_must(sched_task_apply(s, t, TASK_ON_RETRY, a));
 }
 
-/* The attempt surely runs no more. Its loss was counted already if it had been silent. */
-static void settle(sched *s, sched_attempt *a, sched_outcome outcome) {
-  sched_task *t = a->task;
-  if (outcome == SCHED_DONE || outcome == SCHED_QUERY_ERROR) a->worker->blamed = false;
-  if (t && outcome == SCHED_DONE)
+/* What an attempt that is over means for its task. `no_loss`: none, or it is counted already. */
+static void decide(sched *s, sched_task *t, sched_attempt *a, sched_outcome outcome, bool no_loss) {
+  if (outcome == SCHED_DONE)
     finish(s, t, a);
-  else if (t && outcome == SCHED_QUERY_ERROR)
+  else if (outcome == SCHED_QUERY_ERROR)
     err_in_query(s, t, a);
-  else if (t && (a->state == ATTEMPT_SILENT || outcome == SCHED_NOT_BEGUN))
+  else if (outcome == SCHED_INPUT_LOST)
+    give_up(s, t->stage->query);
+  else if (no_loss)
     retry_elsewhere(s, t, a);
-  else if (t)
+  else
     lose(s, t, a);
+}
+
+/* The attempt surely runs no more. */
+static void settle(sched *s, sched_attempt *a, sched_outcome outcome) {
+  bool no_loss = a->state == ATTEMPT_SILENT || outcome == SCHED_NOT_BEGUN;
+  if (outcome == SCHED_DONE || outcome == SCHED_QUERY_ERROR)
+    sched_workers_set_blamed(s, a->worker, false);
   sched_must(sched_attempt_apply(s, a, ATTEMPT_ON_END));
+  stop_blocking(s, a);
+  if (a->task) decide(s, a->task, a, outcome, no_loss);
   sched_attempt_free(s, a);
 }
 
@@ -205,6 +280,11 @@ static rc admit(const sched *s, const sched_query_spec *spec, err *e) {
   return RC_OK;
 }
 
+static rc check_stage_spec(const sched_stage_spec *spec, err *e) {
+  if (spec->n_tasks) return RC_OK;
+  return ERR(e, RC_INVALID, "expected a stage of at least one task, found none");
+}
+
 static void add_query(sched *s, sched_query *q, sched_need *n) {
   q->need = n;
   n->n_queries++;
@@ -212,17 +292,12 @@ static void add_query(sched *s, sched_query *q, sched_need *n) {
   q->submitted_ms = s->now_ms;
   s->n_queries[q->state]++;
   map_put(&s->queries, &q->id, sizeof q->id, q);
-  for (uint32_t i = 0; i < q->n_stages; i++) {
-    sched_stage *st = &q->stages[i];
-    sched_must(sched_stage_apply(st, STAGE_ON_OPEN));
-    for (uint32_t k = 0; k < st->n_tasks; k++)
-      sched_must(sched_task_apply(s, &st->tasks[k], TASK_ON_OPEN, NULL));
-  }
 }
 
-rc sched_submit_stages(sched *s, const sched_query_spec *spec, const uint32_t *tasks,
-                       uint32_t n_stages, int64_t now, err *e) {
+rc sched_submit(sched *s, const sched_query_spec *spec, const sched_stage_spec *first, int64_t now,
+                err *e) {
   set_time(s, now);
+  TRY(check_stage_spec(first, e));
   TRY(admit(s, spec, e));
   sched_need_key key = sched_need_key_of(spec);
   sched_need *n = sched_need_get(s, &key);
@@ -230,14 +305,52 @@ rc sched_submit_stages(sched *s, const sched_query_spec *spec, const uint32_t *t
     sched_need_drop_if_idle(s, n);
     return placement_refuse(s, spec, e);
   }
-  add_query(s, sched_query_new(spec, tasks, n_stages), n);
+  sched_query *q = sched_query_new(spec);
+  add_query(s, q, n);
+  add_stage(s, q, first);
   placement_run(s);
   return RC_OK;
 }
 
-rc sched_submit(sched *s, const sched_query_spec *spec, int64_t now, err *e) {
-  static const uint32_t one_task = 1;
-  return sched_submit_stages(s, spec, &one_task, 1, now, e);
+static rc find_alive_query(const sched *s, query_id id, sched_query **out, err *e) {
+  *out = find_query(s, id);
+  if (*out && !states_query.ends[(*out)->state]) return RC_OK;
+  return ERR(e, RC_NOT_FOUND, "query %s has ended, or is not known here", uuid_print(id.u).s);
+}
+
+rc sched_open_stage(sched *s, query_id id, const sched_stage_spec *spec, int64_t now,
+                    uint32_t *stage, err *e) {
+  set_time(s, now);
+  sched_query *q;
+  TRY(check_stage_spec(spec, e));
+  TRY(find_alive_query(s, id, &q, e));
+  *stage = add_stage(s, q, spec)->index;
+  placement_run(s);
+  return RC_OK;
+}
+
+rc sched_give_up_stages(sched *s, query_id id, int64_t now, err *e) {
+  set_time(s, now);
+  sched_query *q;
+  TRY(find_alive_query(s, id, &q, e));
+  bool goes_on = give_up(s, q);
+  placement_run(s);
+  if (goes_on) return RC_OK;
+  return ERR(e, RC_EXHAUSTED, "query %s lost the rows between its stages too often",
+             uuid_print(id.u).s);
+}
+
+rc sched_end_query(sched *s, query_id id, sched_query_state end, int64_t now, err *e) {
+  set_time(s, now);
+  sched_query *q;
+  TRY(find_alive_query(s, id, &q, e));
+  bool good = end == SCHED_QUERY_SUCCEEDED;
+  if (good && (has_open_stage(q) || q->state == SCHED_QUERY_QUEUED))
+    return ERR(e, RC_PRECONDITION, "query %s cannot succeed yet: %s", uuid_print(id.u).s,
+               has_open_stage(q) ? "a stage is open" : "nothing of it has run");
+  end_query(s, q, good ? QUERY_ON_FINISH : QUERY_ON_FAIL, false);
+  placement_run(s);
+  return RC_OK;
 }
 
 rc sched_cancel(sched *s, query_id id, int64_t now, err *e) {
@@ -361,7 +474,7 @@ bool sched_query_info_get(const sched *s, query_id id, sched_query_info *out) {
   const sched_query *q = find_query(s, id);
   if (!q) return false;
   *out = (sched_query_info){.state = q->state,
-                            .total_stages = q->n_stages,
+                            .total_stages = q->n_stages - q->n_given_up,
                             .finished_stages = q->n_finished,
                             .failed_stages = q->n_failed,
                             .submitted_ms = q->submitted_ms,
@@ -369,6 +482,12 @@ bool sched_query_info_get(const sched *s, query_id id, sched_query_info *out) {
                             .ended_ms = q->ended_ms,
                             .attempts = q->attempts};
   return true;
+}
+
+void sched_capacity(const sched *s, query_id id, uint32_t *workers, uint32_t *slots) {
+  *workers = *slots = 0;
+  const sched_query *q = find_query(s, id);
+  if (q && q->need) placement_capacity(q, workers, slots);
 }
 
 bool sched_workers_each(const sched *s, size_t *at, sched_worker_info *out) {

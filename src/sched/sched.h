@@ -53,21 +53,22 @@ typedef struct sched_worker_spec {
 
 typedef struct sched_query_spec {
   query_id id;
-  int32_t priority; /* higher first; equal: first come */
+  int32_t priority; /* higher first; equal: they share the slots */
   uint32_t n_retries;
   const char *polars_version;     /* what the client said; for texts; copied */
   const uint8_t *plan_header;     /* 79 bytes: the runtime must have the same; copied */
   int python_minor, python_micro; /* -1: any */
   uint32_t max_workers;           /* tasks run on no more workers at once; 0: any number */
-  uint32_t min_workers;           /* no task starts before so many fitting workers are there, once */
+  uint32_t min_workers; /* no task starts before so many fitting workers are there, once */
 } sched_query_spec;
 
 /* A stage is opened when all that it reads is complete: its tasks can start at once. */
 typedef struct sched_stage_spec {
-  uint32_t n_tasks;         /* at least 1 */
-  bool final;               /* with its end, and that of all other open stages, the query has succeeded */
-  bool writes_destination;  /* the user's own: fence before a retry */
-  const char *const *prefer; /* for each task an instance_id or NULL: go there if it is free; NULL: nowhere */
+  uint32_t n_tasks; /* at least 1 */
+  bool final;       /* with its end, and that of all other open stages, the query has succeeded */
+  bool writes_destination; /* the user's own: fence before a retry */
+  const char *const
+      *prefer; /* for each task an instance_id or NULL: go there if it is free; NULL: nowhere */
 } sched_stage_spec;
 
 typedef enum sched_outcome { /* how an attempt ended */
@@ -77,7 +78,12 @@ typedef enum sched_outcome { /* how an attempt ended */
                                                    answered, so it has stopped */
                              SCHED_UNREACHABLE, /* the worker did not answer: it may still run */
                              SCHED_NOT_BEGUN,   /* the worker was never reached: no loss */
-                             SCHED_STOPPED      /* by our own STOP */
+                             SCHED_INPUT_LOST,  /* the rows of earlier stages are gone: its query's
+                                                   stages are given up, see there */
+                             SCHED_STOPPED      /* by our own STOP, and the worker said so. A call
+                                                   that was merely broken off is UNREACHABLE, unless
+                                                   its query has ended or its stage writes no
+                                                   destination: nobody minds if it still runs */
 } sched_outcome;
 
 /* name, is it an end? In the order of the official QueryStatus 1..5. */
@@ -92,7 +98,8 @@ typedef enum sched_query_state {
 typedef enum sched_action_kind {
   SCHED_START,
   SCHED_STOP,
-  SCHED_STAGE_FINISHED, /* all tasks of a stage that is not final are done */
+  SCHED_STAGE_FINISHED,  /* all tasks of a stage that is not final are done */
+  SCHED_STAGES_GIVEN_UP, /* what was open of the query is stopped: open it anew */
   SCHED_QUERY_ENDED,
   SCHED_QUERY_FORGOTTEN
 } sched_action_kind;
@@ -133,8 +140,14 @@ MUST_CHECK rc sched_submit(sched *s, const sched_query_spec *spec, const sched_s
  * ended, or is not known. A query whose stages are all finished, none of them final, waits. */
 MUST_CHECK rc sched_open_stage(sched *s, query_id id, const sched_stage_spec *spec, int64_t now,
                                uint32_t *stage, err *e);
-/* Gives up the open stages of a query, and what ran of them is stopped: the rows that they read are
- * lost. The caller opens others. RC_EXHAUSTED: it was lost too often, and has failed. */
+/* Gives up the stages of a query that are not finished, because rows that they read are lost: what
+ * runs of them is stopped (STOP), then comes STAGES_GIVEN_UP, and the caller opens other stages,
+ * with new numbers. A final stage that has finished counts no more: it must be opened again too.
+ * A stage that writes the destination waits until the given up writer surely has stopped.
+ * SCHED_INPUT_LOST does the same by itself, if the attempt is still its task's current one; so of
+ * many tasks that miss the same rows the first one counts.
+ * A query can be given up max_losses - 1 times. RC_EXHAUSTED: once too often, it has FAILED (then
+ * QUERY_ENDED follows instead). RC_NOT_FOUND: it has ended, or is not known. */
 MUST_CHECK rc sched_give_up_stages(sched *s, query_id id, int64_t now, err *e);
 /* The caller's verdict on a query whose stages are not final: SUCCEEDED, nothing of it is left to
  * run (RC_PRECONDITION: a stage is open), or FAILED, it cannot go on (open stages are stopped). */

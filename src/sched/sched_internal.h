@@ -45,8 +45,5 @@ static inline void sched_must(bool moved) {
 void sched_emit(sched *s, const sched_action *action);
 /* START or STOP of the current attempt of `t`. */
 void sched_emit_attempt(sched *s, sched_action_kind kind, const sched_task *t);
-/* sched_submit for a query of several stages, all of which can start at once. */
-MUST_CHECK rc sched_submit_stages(sched *s, const sched_query_spec *spec, const uint32_t *tasks,
-                                  uint32_t n_stages, int64_t now, err *e);
 
 #endif

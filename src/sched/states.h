@@ -14,11 +14,12 @@
 /* ---- query -------------------------------------------------------------------------------- */
 #define QUERY_EVENTS(X)                                                                            \
   X(START, "one of its tasks starts")                                                              \
-  X(FINISH, "its last stage is finished")                                                          \
-  X(FAIL, "one of its stages failed")                                                              \
+  X(FINISH, "all its open stages are finished, a final one among them")                            \
+  X(FAIL, "one of its stages failed, or they were given up too often")                             \
   X(CANCEL, "the user cancels it")
 #define QUERY_MOVES(X)                                                                             \
   X(QUEUED, START, RUNNING)                                                                        \
+  X(QUEUED, FAIL, FAILED)                                                                          \
   X(QUEUED, CANCEL, CANCELED)                                                                      \
   X(RUNNING, START, RUNNING)                                                                       \
   X(RUNNING, FINISH, SUCCEEDED)                                                                    \
@@ -31,11 +32,11 @@
   X(READY, false)                                                                                  \
   X(RUNNING, false) X(FINISHED, true) X(FAILED, true) X(CANCELED, true)
 #define STAGE_EVENTS(X)                                                                            \
-  X(OPEN, "all that it reads is complete")                                                         \
+  X(OPEN, "nobody may still write what it writes")                                                 \
   X(START, "one of its tasks starts")                                                              \
   X(FINISH, "its last task is done")                                                               \
   X(FAIL, "one of its tasks failed")                                                               \
-  X(CANCEL, "its query ends without it")
+  X(CANCEL, "it is given up, or its query ends without it")
 #define STAGE_MOVES(X)                                                                             \
   X(WAITING, OPEN, READY)                                                                          \
   X(WAITING, CANCEL, CANCELED)                                                                     \
@@ -52,13 +53,13 @@
   X(QUEUED, false)                                                                                 \
   X(RUNNING, false) X(FENCED, false) X(DONE, true) X(FAILED, true) X(CANCELED, true)
 #define TASK_EVENTS(X)                                                                             \
-  X(OPEN, "all that its stage reads is complete")                                                  \
+  X(OPEN, "its stage is opened")                                                                   \
   X(START, "an attempt begins on a worker's slot")                                                 \
   X(FINISH, "its attempt has done the work")                                                       \
   X(RETRY, "its attempt came to nothing and another one may start")                                \
   X(FENCE, "its attempt may still write the user's destination, so no other may start")            \
   X(FAIL, "its attempt came to nothing and was the last one allowed")                              \
-  X(CANCEL, "its query ends without it")
+  X(CANCEL, "its stage is given up, or its query ends without it")
 #define TASK_MOVES(X)                                                                              \
   X(WAITING, OPEN, QUEUED)                                                                         \
   X(WAITING, CANCEL, CANCELED)                                                                     \

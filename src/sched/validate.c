@@ -45,7 +45,7 @@ static const char *check_task(const sched *s, const sched_task *t) {
   HOLDS(!parked || t->avoid, "a task is parked though it may go anywhere");
   HOLDS(!parked || q->need->n_offers > 1, "a task is parked though there is no elsewhere");
   HOLDS(is_linked(&t->on_avoiding) == (t->avoid != 0), "a task avoids a worker without a timer");
-  HOLDS(t->state != TASK_FENCED || q->writes_destination, "a task is FENCED without need");
+  HOLDS(t->state != TASK_FENCED || t->stage->writes_destination, "a task is FENCED without need");
   HOLDS(t->losses < s->config.max_losses || states_task.ends[t->state] || !t->losses,
         "a task was lost too often and goes on");
   HOLDS(t->errors <= q->n_retries || t->state == TASK_FAILED, "a task failed and goes on");
@@ -54,9 +54,15 @@ static const char *check_task(const sched *s, const sched_task *t) {
 
 static const char *check_stage(const sched *s, const sched_stage *st) {
   uint32_t n_done = 0;
+  bool given_up = st->state == STAGE_CANCELED,
+       blocked = st->writes_destination && !list_empty(&st->query->blocking);
+  HOLDS((st->state == STAGE_WAITING) <= blocked, "a stage waits for nothing");
   for (uint32_t k = 0; k < st->n_tasks; k++) {
     TRY_CHECK(check_task(s, &st->tasks[k]));
-    HOLDS(!states_task.ends[st->tasks[k].state] || st->tasks[k].state == TASK_DONE,
+    task_state state = st->tasks[k].state;
+    HOLDS(!blocked || states_task.ends[state] || state == TASK_WAITING,
+          "two may write the same destination");
+    HOLDS(!states_task.ends[state] || state == TASK_DONE || (given_up && state == TASK_CANCELED),
           "a query goes on with a failed or canceled task");
     n_done += st->tasks[k].state == TASK_DONE;
   }
@@ -66,15 +72,33 @@ static const char *check_stage(const sched *s, const sched_stage *st) {
   return NULL;
 }
 
-static const char *check_alive(const sched *s, const sched_query *q) {
-  uint32_t n_finished = 0;
-  HOLDS(q->stages && q->need && !q->ended_ms, "a query that goes on has lost its stages");
-  for (uint32_t i = 0; i < q->n_stages; i++) {
-    TRY_CHECK(check_stage(s, &q->stages[i]));
-    n_finished += q->stages[i].state == STAGE_FINISHED;
+static const char *check_blocking(const sched_query *q) {
+  LIST_EACH (&q->blocking, it, tmp) {
+    const sched_attempt *a = LIST_ENTRY(it, sched_attempt, on_blocking);
+    HOLDS(a->blocks == q && !a->task &&
+              (a->state == ATTEMPT_STOPPING || a->state == ATTEMPT_SILENT),
+          "what blocks a destination may still write, and for nobody");
   }
-  HOLDS(n_finished == q->n_finished && n_finished < q->n_stages,
-        "a query miscounts its finished stages");
+  return NULL;
+}
+
+static const char *check_alive(const sched *s, const sched_query *q) {
+  uint32_t n_finished = 0, n_given_up = 0;
+  HOLDS(q->stages && q->need && !q->ended_ms, "a query that goes on has lost its stages");
+  bool has_final = false;
+  for (uint32_t i = 0; i < q->n_stages; i++) {
+    const sched_stage *st = q->stages[i];
+    TRY_CHECK(check_stage(s, st));
+    n_finished += st->state == STAGE_FINISHED;
+    n_given_up += st->state == STAGE_CANCELED;
+    has_final = has_final || (st->final && st->state != STAGE_CANCELED);
+  }
+  HOLDS(n_finished == q->n_finished, "a query miscounts its finished stages");
+  HOLDS(n_given_up == q->n_given_up, "a query miscounts the stages that were given up");
+  HOLDS(!q->has_final || has_final, "a query believes in a final stage that is given up");
+  HOLDS(!q->has_final || n_finished + n_given_up < q->n_stages, "a query is over and goes on");
+  HOLDS(q->losses < s->config.max_losses || !q->losses, "a query was given up too often");
+  TRY_CHECK(check_blocking(q));
   HOLDS((q->state == SCHED_QUERY_QUEUED) == (q->attempts == 0),
         "a query is QUEUED exactly until its first attempt");
   return NULL;

@@ -53,6 +53,12 @@ void sched_workers_set_suspect(sched *s, sched_worker *w) {
   placement_worker_changed(s, w);
 }
 
+void sched_workers_set_blamed(sched *s, sched_worker *w, bool blamed) {
+  if (w->blamed == blamed) return;
+  w->blamed = blamed;
+  placement_worker_changed(s, w);
+}
+
 void sched_workers_count_busy(sched *s, sched_worker *w, int change) {
   w->busy += (uint32_t)change;
   placement_worker_changed(s, w);

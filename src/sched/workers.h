@@ -32,8 +32,9 @@ sched_worker *sched_workers_find(const sched *s, const char *instance_id);
 sched_worker *sched_workers_add(sched *s, const char *instance_id);
 /* A new life under the old name. It must have no attempts and no offers. */
 void sched_workers_set_spec(sched_worker *w, const sched_worker_spec *spec);
-void sched_workers_seen(sched *s, sched_worker *w);            /* it has just said something */
-void sched_workers_set_suspect(sched *s, sched_worker *w);     /* until it is seen again */
+void sched_workers_seen(sched *s, sched_worker *w);        /* it has just said something */
+void sched_workers_set_suspect(sched *s, sched_worker *w); /* until it is seen again */
+void sched_workers_set_blamed(sched *s, sched_worker *w, bool blamed);
 void sched_workers_count_busy(sched *s, sched_worker *w, int); /* +1, -1 */
 void sched_workers_remove(sched *s, sched_worker *w); /* it must have no attempts and no offers */
 void sched_workers_free_all(sched *s);

@@ -89,6 +89,9 @@ void scheduler_run_actions(scheduler *s) {
     case SCHED_STOP:
       dispatch_stop(s, a.attempt);
       break;
+    case SCHED_STAGE_FINISHED: /* a query is one final stage, and reads no rows of another */
+    case SCHED_STAGES_GIVEN_UP:
+      break;
     case SCHED_QUERY_ENDED:
       on_query_ended(s, &a);
       break;

@@ -176,9 +176,10 @@ static rc enqueue(scheduler *s, const query *q, err *e) {
       .plan_header = q->plan_header,
       .python_minor = q->python_minor,
       .python_micro = q->python_micro,
-      .writes_destination = !query_is_anonymous(q),
   };
-  return sched_submit(s->sched, &spec, clock_mono_ms(), e);
+  sched_stage_spec whole = {
+      .n_tasks = 1, .final = true, .writes_destination = !query_is_anonymous(q)};
+  return sched_submit(s->sched, &spec, &whole, clock_mono_ms(), e);
 }
 
 static void answer_accepted(grpc_call *call, query_id id) {

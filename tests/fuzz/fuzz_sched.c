@@ -71,10 +71,10 @@ static void submit(play *p, unsigned q, unsigned b, unsigned c) {
                            .polars_version = "2.0.0",
                            .plan_header = header,
                            .python_minor = c / 4 % 4 ? 10 + (int)(c / 4 % 4) : -1,
-                           .python_micro = c / 16 % 2 ? 2 : -1,
-                           .writes_destination = c / 2 % 2};
+                           .python_micro = c / 16 % 2 ? 2 : -1};
+  sched_stage_spec stage = {.n_tasks = 1, .final = true, .writes_destination = c / 2 % 2};
   err e = {0};
-  rc code = sched_submit(p->sched, &spec, p->now, &e);
+  rc code = sched_submit(p->sched, &spec, &stage, p->now, &e);
   must(code == RC_OK || *e.text);
   must(code != RC_EXISTS || p->queries[q] != UNKNOWN);
   if (code == RC_OK) p->queries[q] = ALIVE;

@@ -209,6 +209,9 @@ static void act(sim *m) {
     case SCHED_STOP:
       on_stop(m, &a);
       break;
+    case SCHED_STAGE_FINISHED:
+    case SCHED_STAGES_GIVEN_UP:
+      break;
     case SCHED_QUERY_ENDED:
       on_ended(m, &a);
       break;
@@ -240,9 +243,9 @@ static void submit_query(sim *m, uint32_t i) {
                            .polars_version = versions[q->version],
                            .plan_header = r.plan_header,
                            .python_minor = python ? 11 : -1,
-                           .python_micro = -1,
-                           .writes_destination = q->writes};
-  rc code = sched_submit(m->sched, &spec, m->now_ms, NULL);
+                           .python_micro = -1};
+  sched_stage_spec stage = {.n_tasks = 1, .final = true, .writes_destination = q->writes};
+  rc code = sched_submit(m->sched, &spec, &stage, m->now_ms, NULL);
   q->submitted = code == RC_OK;
   if (code != RC_OK) plan(m, 500 + chance(m, 500), SUBMIT, i, 0); /* full, or no runtime now */
   if (code == RC_OK && !chance(m, 20)) plan(m, chance(m, 4 * RUN_MS), CANCEL, i, 0);
@@ -481,13 +484,14 @@ static void measure(uint32_t n_workers) {
   }
   sched_runtime r = story_runtime(versions[0], "");
   sched_query_spec spec = {.plan_header = r.plan_header, .python_minor = -1};
+  sched_stage_spec stage = {.n_tasks = 1, .final = true};
   uint32_t submitted = 0, started = 0;
   int64_t began = clock_wall_us();
   attempt_id *running = mem_new(TASKS * sizeof *running);
   for (uint32_t ended = 0; ended < TASKS; ended++) {
     while (submitted < TASKS && submitted < ended + QUEUED + n_workers) {
       spec.id = query_numbered(submitted++);
-      assert_int_equal(sched_submit(m.sched, &spec, 1, NULL), RC_OK);
+      assert_int_equal(sched_submit(m.sched, &spec, &stage, 1, NULL), RC_OK);
     }
     for (sched_action a; sched_next_action(m.sched, &a);)
       if (a.kind == SCHED_START) running[started++] = a.attempt;

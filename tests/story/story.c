@@ -107,6 +107,8 @@ static void print_action(story *s, const sched_action *a, buf *out) {
   if (out->len) buf_puts(out, "; ");
   if (a->kind == SCHED_START) buf_printf(out, "start %s on %s", attempt, a->worker);
   if (a->kind == SCHED_STOP) buf_printf(out, "stop %s on %s", attempt, a->worker);
+  if (a->kind == SCHED_STAGE_FINISHED) buf_printf(out, "%.16s.%u finished", query, a->stage);
+  if (a->kind == SCHED_STAGES_GIVEN_UP) buf_printf(out, "%.16s given up", query);
   if (a->kind == SCHED_QUERY_ENDED)
     buf_printf(out, "%.16s %s%s", query, ends[a->state], a->lost_too_often ? ", lost" : "");
   if (a->kind == SCHED_QUERY_FORGOTTEN) buf_printf(out, "%.16s forgotten", query);
@@ -151,11 +153,16 @@ static rc try_submit(story *s, const char *name, story_query q, err *e) {
                            .polars_version = q.polars,
                            .plan_header = r.plan_header,
                            .python_minor = q.python_minor ? q.python_minor : -1,
-                           .python_micro = q.python_micro ? q.python_micro : -1,
-                           .writes_destination = q.writes};
-  if (!q.n_stages) return sched_submit(s->sched, &spec, s->now, e);
-  map_put(&s->shaped, &spec.id, sizeof spec.id, s);
-  return sched_submit_stages(s->sched, &spec, q.tasks, q.n_stages, s->now, e);
+                           .python_micro = q.python_micro ? q.python_micro : -1};
+  sched_stage_spec stage = {
+      .n_tasks = q.n_stages ? q.tasks[0] : 1, .final = true, .writes_destination = q.writes};
+  if (q.n_stages) map_put(&s->shaped, &spec.id, sizeof spec.id, s);
+  rc code = sched_submit(s->sched, &spec, &stage, s->now, e);
+  for (uint32_t i = 1, number; code == RC_OK && i < q.n_stages; i++) {
+    stage.n_tasks = q.tasks[i];
+    code = sched_open_stage(s->sched, spec.id, &stage, s->now, &number, e);
+  }
+  return code;
 }
 
 void submit_(story *s, const char *name, const char *expected, story_query q) {

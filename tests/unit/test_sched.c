@@ -102,7 +102,8 @@ static void another_build_of_the_same_version_is_told_apart(void **state) {
                            .plan_header = other.plan_header,
                            .python_minor = -1,
                            .python_micro = -1};
-  assert_int_equal(sched_submit(story_sched(s), &spec, 1, &e), RC_INVALID);
+  sched_stage_spec one = {.n_tasks = 1, .final = true};
+  assert_int_equal(sched_submit(story_sched(s), &spec, &one, 1, &e), RC_INVALID);
   assert_non_null(strstr(e.text, "(Python 3.11.2, plan schema 00000031…); the client's polars is "
                                  "another build than theirs"));
   story_end(s);
