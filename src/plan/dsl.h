@@ -17,7 +17,7 @@
 #include "plan/msgpack.h"
 #include "plan/pack.h"
 
-enum { DSL_MAX_DEPTH = 400, DSL_MAX_NODES = 4000 };
+enum { DSL_MAX_DEPTH = 400, DSL_MAX_NODES = 4000, PLAN_MAX_ITEMS = 1 << 20 };
 
 /* enumerator, name in the plan */
 #define DSL_KINDS(X)                                                                               \
@@ -62,14 +62,17 @@ struct dsl_node {
 /* The tag, version and schema hash are those of the dialect that this planner knows? */
 bool dsl_is_known(const uint8_t header[79]);
 
-/* `plan` with its header. RC_INVALID: not a plan, or not whole; RC_EXHAUSTED: deeper or larger than
- * the bounds. */
+/* `plan` with its header. RC_INVALID: not a plan, or not whole; RC_EXHAUSTED: whole, but not to be
+ * taken apart: deeper or larger than the bounds (what several nodes share counts for each of them),
+ * or a field names another node where none is expected. */
 MUST_CHECK rc dsl_parse(const uint8_t *plan, size_t len, arena *a, const dsl_node **root, err *e);
-/* Appends header and tree as one plan. Frames that several nodes use are written once. Equal trees
- * give equal bytes. `marks` (may be NULL): see below. */
+/* Appends header and tree as one plan. What several nodes share, by address, is written once; Polars
+ * reads it once, too. Equal trees give equal bytes. `marks` (may be NULL): see below. RC_EXHAUSTED:
+ * twice the depth, or four times the nodes, that a parsed plan can have. */
 typedef struct dsl_mark { /* where a piece of the tree's bytes came to stand in the written plan */
   plan_bytes piece;       /* in: part of the fields of a node (compared by address), no ref in it */
-  uint64_t offset;        /* out: from the plan's beginning; UINT64_MAX: it is not in the tree */
+  uint64_t offset;        /* out: from the plan's beginning; UINT64_MAX: it is not in the tree;
+                             RC_INTERNAL: it is there more than once */
 } dsl_mark;
 MUST_CHECK rc dsl_write(const dsl_node *root, const uint8_t header[79], dsl_mark *marks,
                         size_t n_marks, spool *out, err *e);
@@ -90,14 +93,14 @@ bool plan_value_is(plan_bytes value, const char *name); /* plan_value_name(value
 bool plan_value_true(plan_bytes value);                 /* the boolean true? */
 bool plan_value_nil(plan_bytes value);                  /* nil, or not there? */
 bool plan_value_int(plan_bytes value, int64_t *out);
-/* Items of an array value into the arena; false: no array. */
+/* Items of an array value into the arena; false: no array, or of more than PLAN_MAX_ITEMS. */
 bool plan_value_items(plan_bytes value, arena *a, plan_bytes **items, size_t *n);
 
 /* ---- making ---- */
 
 /* A copy of `n` with other inputs, as many as it has. */
 const dsl_node *dsl_with_inputs(arena *a, const dsl_node *n, const dsl_node *const *inputs);
-/* A copy of `n` with another value in a field that is there and holds no ref. */
+/* A copy of `n` with another value in a field. NULL: there is no such field, or it holds a ref. */
 const dsl_node *dsl_with_field(arena *a, const dsl_node *n, const char *field, plan_bytes value);
 /* The same for a field inside a field that is a map. */
 const dsl_node *dsl_with_nested(arena *a, const dsl_node *n, const char *outer, const char *inner,
