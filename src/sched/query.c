@@ -10,7 +10,11 @@
 
 sched_query *sched_query_new(const sched_query_spec *spec) {
   sched_query *q = NEW(sched_query);
-  *q = (sched_query){.id = spec->id, .priority = spec->priority, .n_retries = spec->n_retries};
+  *q = (sched_query){.id = spec->id,
+                     .priority = spec->priority,
+                     .n_retries = spec->n_retries,
+                     .max_workers = spec->max_workers,
+                     .min_workers = spec->min_workers};
   list_init(&q->blocking);
   return q;
 }
@@ -49,6 +53,8 @@ void sched_query_drop_stages(sched_query *q) {
 
 void sched_query_free(sched_query *q) {
   sched_query_drop_stages(q);
+  heap_deinit(&q->waiting);
+  heap_deinit(&q->free);
   free(q);
 }
 
@@ -72,15 +78,17 @@ bool sched_stage_apply(sched_stage *st, stage_event event) {
   return true;
 }
 
-static void link_attempt(sched_task *t, sched_attempt *a) {
+static void link_attempt(sched *s, sched_task *t, sched_attempt *a) {
   t->current = a;
   a->task = t;
   t->attempts++;
   t->stage->query->attempts++;
+  placement_task_began(s, t);
 }
 
-static void unlink_attempt(sched_task *t) {
+static void unlink_attempt(sched *s, sched_task *t) {
   if (!t->current) return;
+  placement_task_over(s, t);
   t->current->task = NULL;
   t->current = NULL;
 }
@@ -93,12 +101,15 @@ bool sched_task_apply(sched *s, sched_task *t, task_event event, sched_attempt *
   t->state = to;
   if (event == TASK_ON_START) {
     sched_task_avoid(s, t, 0);
-    link_attempt(t, a);
+    link_attempt(s, t, a);
   }
-  if (to != TASK_RUNNING && to != TASK_FENCED) unlink_attempt(t);
+  if (to != TASK_RUNNING && to != TASK_FENCED) unlink_attempt(s, t);
   if (to == TASK_QUEUED) placement_enqueue(s, t);
   if (to == TASK_DONE) t->stage->n_done++;
-  if (states_task.ends[to]) sched_task_avoid(s, t, 0);
+  if (states_task.ends[to]) {
+    sched_task_avoid(s, t, 0);
+    placement_prefer(t, NULL);
+  }
   return true;
 }
 
@@ -136,10 +147,14 @@ void sched_attempt_free(sched *s, sched_attempt *a) {
   free(a);
 }
 
+bool sched_query_before(const sched_query *a, const sched_query *b) {
+  if (a->priority != b->priority) return a->priority > b->priority;
+  if (a->n_running != b->n_running) return a->n_running < b->n_running;
+  if (a->turn != b->turn) return a->turn < b->turn;
+  return a->order < b->order;
+}
+
 bool sched_task_before(const sched_task *a, const sched_task *b) {
-  const sched_query *qa = a->stage->query, *qb = b->stage->query;
-  if (qa->priority != qb->priority) return qa->priority > qb->priority;
-  if (qa->order != qb->order) return qa->order < qb->order;
   if (a->stage->index != b->stage->index) return a->stage->index < b->stage->index;
   return a->index < b->index;
 }

@@ -41,9 +41,11 @@ struct sched_task {
   uint32_t attempts, losses, errors;
   uint64_t avoid;         /* number of the worker that lost it last; 0: it may go anywhere */
   int64_t avoid_since_ms; /* while `avoid` */
-  heap_node in_queue;     /* in need.waiting … */
+  sched_worker *prefer;   /* NULL: none */
+  heap_node in_queue;     /* in query.waiting … */
   list on_parked;         /* … or in need.parked */
   list on_avoiding;       /* in sched.avoiding, while `avoid` */
+  list on_prefer;         /* in prefer.preferred_by */
 };
 
 struct sched_stage {
@@ -59,7 +61,7 @@ struct sched_query {
   query_id id;
   int32_t priority;
   uint64_t order; /* of submission */
-  uint32_t n_retries;
+  uint32_t n_retries, max_workers, min_workers;
   sched_query_state state;
   sched_need *need;              /* NULL once ended */
   sched_stage **stages;          /* owned, in the order of opening; NULL once ended */
@@ -71,6 +73,14 @@ struct sched_query {
   uint32_t attempts;
   int64_t submitted_ms, started_ms, ended_ms;
   list on_ended; /* in sched.ended, once ended */
+
+  /* sched/placement.h */
+  uint32_t n_running; /* tasks with an attempt */
+  uint64_t turn;      /* number of the latest attempt of all when it came, or got its own latest */
+  heap waiting;       /* tasks, by sched_task_before */
+  heap_node in_queue, on_gathering; /* in need.waiting, need.gathering */
+  uint32_t n_members;               /* only counted with max_workers */
+  heap free;                        /* places of members: those with a free slot, the best first */
 };
 
 sched_query *sched_query_new(const sched_query_spec *spec); /* without a stage */
@@ -88,7 +98,10 @@ bool sched_attempt_apply(sched *s, sched_attempt *a, attempt_event event);
 sched_attempt *sched_attempt_new(sched *s, sched_worker *w); /* RUNNING, on a slot of w */
 void sched_attempt_free(sched *s, sched_attempt *a);         /* OVER and stale */
 
-/* The order of the queue: priority, then first come, then stage and task. */
+/* The order of the queue: priority; then who runs less; then whose turn is longest ago; then first
+ * come. To come counts as a turn, so neither a large query nor a stream of new ones starves any. */
+bool sched_query_before(const sched_query *a, const sched_query *b);
+/* The order within a query: stage, task. */
 bool sched_task_before(const sched_task *a, const sched_task *b);
 /* From now on, and for a lease, the task prefers any other worker. 0: no more. */
 void sched_task_avoid(sched *s, sched_task *t, uint64_t worker_number);

@@ -134,9 +134,7 @@ static void end_query(sched *s, sched_query *q, query_event event, bool lost_too
                                 .state = q->state,
                                 .lost_too_often = lost_too_often});
   sched_query_drop_stages(q);
-  q->need->n_queries--;
-  sched_need_drop_if_idle(s, q->need);
-  q->need = NULL;
+  placement_query_ended(s, q);
   list_push_back(&s->ended, &q->on_ended);
   while (s->queries.len - n_alive(s) > s->config.max_finished) forget_oldest(s);
 }
@@ -153,6 +151,8 @@ static void open_stage(sched *s, sched_stage *st) {
 static sched_stage *add_stage(sched *s, sched_query *q, const sched_stage_spec *spec) {
   sched_stage *st = sched_stage_new(q, spec);
   q->has_final |= spec->final;
+  for (uint32_t k = 0; spec->prefer && k < spec->n_tasks; k++)
+    if (spec->prefer[k]) placement_prefer(&st->tasks[k], sched_workers_find(s, spec->prefer[k]));
   if (!spec->writes_destination || list_empty(&q->blocking)) open_stage(s, st);
   return st;
 }
@@ -286,12 +286,11 @@ static rc check_stage_spec(const sched_stage_spec *spec, err *e) {
 }
 
 static void add_query(sched *s, sched_query *q, sched_need *n) {
-  q->need = n;
-  n->n_queries++;
   q->order = ++s->n_submitted;
   q->submitted_ms = s->now_ms;
   s->n_queries[q->state]++;
   map_put(&s->queries, &q->id, sizeof q->id, q);
+  placement_query_came(s, q, n);
 }
 
 rc sched_submit(sched *s, const sched_query_spec *spec, const sched_stage_spec *first, int64_t now,

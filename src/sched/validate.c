@@ -44,6 +44,8 @@ static const char *check_task(const sched *s, const sched_task *t) {
   HOLDS(!(queued && parked), "a task is in the queue twice");
   HOLDS(!parked || t->avoid, "a task is parked though it may go anywhere");
   HOLDS(!parked || q->need->n_offers > 1, "a task is parked though there is no elsewhere");
+  HOLDS(is_linked(&t->on_prefer) == (t->prefer != NULL), "a preferred worker does not know it");
+  HOLDS(!states_task.ends[t->state] || !t->prefer, "a task has ended and prefers a worker");
   HOLDS(is_linked(&t->on_avoiding) == (t->avoid != 0), "a task avoids a worker without a timer");
   HOLDS(t->state != TASK_FENCED || t->stage->writes_destination, "a task is FENCED without need");
   HOLDS(t->losses < s->config.max_losses || states_task.ends[t->state] || !t->losses,
@@ -82,6 +84,26 @@ static const char *check_blocking(const sched_query *q) {
   return NULL;
 }
 
+static const char *check_place_in_queue(const sched_query *q) {
+  size_t n_waiting = 0, n_running = 0;
+  for (uint32_t i = 0; i < q->n_stages; i++)
+    for (uint32_t k = 0; k < q->stages[i]->n_tasks; k++) {
+      n_waiting += q->stages[i]->tasks[k].in_queue.place != 0;
+      n_running += q->stages[i]->tasks[k].current != NULL;
+    }
+  HOLDS(n_waiting == q->waiting.len, "a query miscounts its waiting tasks");
+  HOLDS(n_running == q->n_running, "a query miscounts its running tasks");
+  HOLDS(heap_valid(&q->waiting) && heap_valid(&q->free), "a heap of a query is out of order");
+  HOLDS(!q->on_gathering.place || !q->attempts, "a query has begun before enough workers came");
+  HOLDS(!q->on_gathering.place || q->min_workers > q->need->n_offers,
+        "a query waits for workers that are there");
+  HOLDS(!q->max_workers || q->n_members <= q->max_workers, "a query is on too many workers");
+  HOLDS(q->free.len <= q->n_members, "a query has more free members than members");
+  HOLDS((q->in_queue.place != 0) == placement_query_waits(q),
+        "a query is in the queue exactly when it may start a task");
+  return NULL;
+}
+
 static const char *check_alive(const sched *s, const sched_query *q) {
   uint32_t n_finished = 0, n_given_up = 0;
   HOLDS(q->stages && q->need && !q->ended_ms, "a query that goes on has lost its stages");
@@ -99,6 +121,7 @@ static const char *check_alive(const sched *s, const sched_query *q) {
   HOLDS(!q->has_final || n_finished + n_given_up < q->n_stages, "a query is over and goes on");
   HOLDS(q->losses < s->config.max_losses || !q->losses, "a query was given up too often");
   TRY_CHECK(check_blocking(q));
+  TRY_CHECK(check_place_in_queue(q));
   HOLDS((q->state == SCHED_QUERY_QUEUED) == (q->attempts == 0),
         "a query is QUEUED exactly until its first attempt");
   return NULL;
@@ -111,7 +134,8 @@ static const char *check_queries(const sched *s) {
     counted[q->state]++;
     n_ended += states_query.ends[q->state];
     if (states_query.ends[q->state])
-      HOLDS(!q->stages && !q->need && is_linked(&q->on_ended), "an ended query holds on to work");
+      HOLDS(!q->stages && !q->need && !q->n_running && !q->n_members && is_linked(&q->on_ended),
+            "an ended query holds on to work");
     else
       TRY_CHECK(check_alive(s, q));
   }
@@ -125,13 +149,32 @@ static const char *check_queries(const sched *s) {
 
 /* ---- workers ------------------------------------------------------------------------------ */
 
+static uint32_t count_tasks_on(const sched_worker *w, const sched_query *q) {
+  uint32_t n = 0;
+  LIST_EACH (&w->attempts, it, tmp) {
+    const sched_task *t = LIST_ENTRY(it, sched_attempt, on_worker)->task;
+    n += t && t->stage->query == q;
+  }
+  return n;
+}
+
 static const char *check_offers(const sched_worker *w) {
-  bool is_free = !w->suspect && w->busy < w->slots;
+  bool is_free = sched_worker_is_free(w);
   LIST_EACH (&w->offers, it, tmp) {
     const sched_offer *o = LIST_ENTRY(it, sched_offer, on_worker);
-    HOLDS(o->worker == w, "an offer is in the list of another worker");
-    HOLDS((o->free.place != 0) == is_free, "an offer is free when its worker is not, or not free");
+    HOLDS(o->place.worker == w, "an offer is in the list of another worker");
+    HOLDS((o->place.free.place != 0) == is_free,
+          "an offer is free exactly when its worker has a free slot");
   }
+  LIST_EACH (&w->members, it, tmp) {
+    const sched_member *m = LIST_ENTRY(it, sched_member, on_worker);
+    HOLDS(m->place.worker == w && m->query->max_workers, "a worker is a member for no reason");
+    HOLDS(m->n_tasks == count_tasks_on(w, m->query) && m->n_tasks, "a member miscounts its tasks");
+    HOLDS((m->place.free.place != 0) == is_free,
+          "a member is free exactly when its worker has a free slot");
+  }
+  LIST_EACH (&w->preferred_by, it, tmp)
+    HOLDS(LIST_ENTRY(it, sched_task, on_prefer)->prefer == w, "a task prefers two workers");
   return NULL;
 }
 
@@ -144,6 +187,10 @@ static const char *check_worker(const sched *s, const sched_worker *w) {
     HOLDS(map_get(&s->attempts, &a->id, sizeof a->id) == a, "an attempt is not known by its id");
     HOLDS((a->state == ATTEMPT_SILENT) == is_linked(&a->on_silent), "a SILENT attempt has a timer");
     HOLDS(!a->task || a->task->current == a, "an attempt's task has another attempt");
+    HOLDS(is_linked(&a->on_blocking) == (a->blocks != NULL), "an attempt blocks nobody");
+    HOLDS(!a->task || !a->task->stage->query->max_workers ||
+              sched_member_of(a->task->stage->query, w),
+          "a worker runs a task and is no member");
     HOLDS(a->state != ATTEMPT_RUNNING || a->task, "an attempt runs for nobody and is not stopped");
   }
   return check_offers(w);
@@ -163,11 +210,12 @@ static const char *check_workers(const sched *s) {
 /* ---- queue and timers --------------------------------------------------------------------- */
 
 static const char *check_need(const sched_need *n) {
-  HOLDS(heap_valid(&n->waiting) && heap_valid(&n->free), "a heap of a need is out of order");
+  HOLDS(heap_valid(&n->waiting) && heap_valid(&n->gathering) && heap_valid(&n->free),
+        "a heap of a need is out of order");
   HOLDS(list_len(&n->offers) == n->n_offers, "a need miscounts its offers");
   HOLDS(n->n_queries || n->n_offers, "a need is kept for nobody");
   HOLDS((n->runnable.place != 0) == (n->waiting.len && n->free.len),
-        "a need is runnable exactly when a task waits and a slot is free");
+        "a need is runnable exactly when a query waits and a slot is free");
   return NULL;
 }
 

@@ -22,6 +22,8 @@ sched_worker *sched_workers_add(sched *s, const char *instance_id) {
   w->number = ++s->n_joined;
   list_init(&w->attempts);
   list_init(&w->offers);
+  list_init(&w->members);
+  list_init(&w->preferred_by);
   map_put(&s->workers, w->instance_id, strlen(w->instance_id), w);
   if (s->workers.len >= s->config.min_workers) s->enough_joined = true;
   return w;

@@ -23,9 +23,10 @@ typedef struct sched_worker {
   uint64_t last_start;     /* number of the latest attempt that it was given */
   sched_runtime *runtimes; /* owned */
   size_t n_runtimes;
-  list attempts; /* that hold a slot */
-  list offers;   /* sched/placement.h */
-  list on_seen;  /* in sched.seen: the one silent for longest first */
+  list attempts;        /* that hold a slot */
+  list offers, members; /* sched/placement.h */
+  list preferred_by;    /* tasks; no more once this life of it is over */
+  list on_seen;         /* in sched.seen: the one silent for longest first */
 } sched_worker;
 
 sched_worker *sched_workers_find(const sched *s, const char *instance_id);
