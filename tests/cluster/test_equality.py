@@ -1,8 +1,8 @@
 """tests/cluster/test_equality.py: a query is right when it equals local Polars.
 SPDX-License-Identifier: Apache-2.0
 
-The anonymous result is a Parquet file, so the expected answer is what local Polars reads back
-from its own sink_parquet. What Polars cannot write fails remotely as it fails locally.
+What Polars cannot write fails remotely as it fails locally. The same queries with forced
+distribution: test_distributed.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from cluster import UpCluster
 from conftest import Remote
+from equality import check, local_answer
 from frames import FRAMES, Data, Frame
 from polars.testing import assert_frame_equal
 
@@ -21,44 +22,24 @@ LIGHT = [f for f in FRAMES if not f.heavy]
 SINKS = [f for f in FRAMES if f.sinks]
 
 
-def local_answer(query: pl.LazyFrame, folder: Path) -> pl.DataFrame | pl.exceptions.PolarsError:
-    try:
-        query.sink_parquet(folder / "expected.parquet")
-    except pl.exceptions.PolarsError as error:
-        return error
-    return pl.read_parquet(folder / "expected.parquet")
-
-
-def check(frame: Frame, mode: str, remote: Remote, data: Data, folder: Path) -> None:
+def check_frame(frame: Frame, mode: str, remote: Remote, data: Data) -> None:
     query = frame.build(data)
-    expected = local_answer(query, folder)
-    if isinstance(expected, pl.exceptions.PolarsError):
-        with pytest.raises(type(expected)):
-            remote.execute(query, mode)
-        return
-    assert (expected.height == 0) == frame.empty, "the test itself: see `empty` in frames.py"
-
-    result = remote.execute(query, mode)
-    actual = result.lazy().collect()
-    assert_frame_equal(actual, expected, check_row_order=frame.ordered, rel_tol=1e-9)
-    assert result.n_rows_total == expected.height
-    head = result.head
-    assert head is not None
-    assert head.schema == expected.schema
-    assert_frame_equal(head, actual.head(head.height), rel_tol=1e-9)
-    assert head.height > 0 or expected.height == 0
+    expected = local_answer(query)
+    if isinstance(expected, pl.DataFrame):
+        assert (expected.height == 0) == frame.empty, "the test itself: see `empty` in frames.py"
+    check(query, expected, remote, ordered=frame.ordered, mode=mode)
 
 
 @pytest.mark.parametrize("mode", ["distributed", "single_node"])
 @pytest.mark.parametrize("frame", LIGHT, ids=lambda f: f.name)
-def test_execute(frame: Frame, mode: str, remote: Remote, data: Data, folder: Path) -> None:
-    check(frame, mode, remote, data, folder)
+def test_execute(frame: Frame, mode: str, remote: Remote, data: Data) -> None:
+    check_frame(frame, mode, remote, data)
 
 
 @pytest.mark.seconds(300)
 @pytest.mark.parametrize("frame", HEAVY, ids=lambda f: f.name)
-def test_execute_heavy(frame: Frame, remote: Remote, data: Data, folder: Path) -> None:
-    check(frame, "distributed", remote, data, folder)
+def test_execute_heavy(frame: Frame, remote: Remote, data: Data) -> None:
+    check_frame(frame, "distributed", remote, data)
 
 
 @pytest.mark.parametrize("frame", SINKS, ids=lambda f: f.name)
