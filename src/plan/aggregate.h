@@ -22,9 +22,10 @@ typedef struct aggregate_split {
   bool order; /* parts must come in the order of rows: first, last */
 } aggregate_split;
 
-/* False: at least one cannot be halved. No selectors may be left in `exprs` and `having`. */
+/* False: at least one cannot be halved. No selectors may be left in `exprs` and `having`. `global`:
+ * of a select, where a part may be empty; in a group_by each part of a group has a row. */
 bool aggregate_split_all(arena *a, const plan_bytes *exprs, size_t n, const plan_bytes *having,
-                         size_t n_having, const aggregate_typed *typed, size_t n_typed,
+                         size_t n_having, const aggregate_typed *typed, size_t n_typed, bool global,
                          aggregate_split *out);
 
 #endif

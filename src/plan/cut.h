@@ -34,9 +34,9 @@ typedef struct key_set {
 /* One plan of a fragment, run by its own tasks. A union is a fragment of several. */
 typedef struct branch {
   const dsl_node *tree;
-  stage_tasks tasks;             /* with SPREAD_PARTS */
-  const described_node *source;  /* STAGE_SOURCE: what is split … */
-  const dsl_node *source_node;   /* … and the node that stands for it in the tree */
+  stage_tasks tasks;            /* with SPREAD_PARTS */
+  const described_node *source; /* STAGE_SOURCE: what is split … */
+  const dsl_node *source_node;  /* … and the node that stands for it in the tree */
 } branch;
 
 typedef struct fragment {
@@ -72,12 +72,20 @@ fragment fragment_on_top(cut *c, fragment f, const dsl_node *n);
 /* The same for nodes that are made: wrap makes one above a tree. */
 typedef const dsl_node *fragment_wrap(cut *c, const void *arg, const dsl_node *tree);
 fragment fragment_wrapped(cut *c, fragment f, fragment_wrap *wrap, const void *arg);
-/* The same columns of every branch's rows, under other names or not at all. */
+/* Its columns are others now. */
 void fragment_forget_keys(fragment *f);
+/* On one task from here on, for a node that needs all rows. */
+fragment fragment_on_one(cut *c, fragment f, const dsl_node *n);
+/* Is it partitioned so that rows which agree in `keys`, or in some of them, are together? */
+bool fragment_is_hashed_by(const fragment *f, const key_set *keys);
 /* The list with its selectors expanded. False: one cannot be. `excluded`: names that a selector
  * does not stand for. */
 bool cut_expand(cut *c, const described_node *dn, plan_bytes list, const key_set *excluded,
                 plan_bytes **out, size_t *n);
+
+/* Did Polars say that rows can be told apart by the hash of this list of expressions? A nil list:
+ * of all columns. */
+bool cut_hashable(cut *c, const described_node *dn, plan_bytes list);
 
 /* ---- cut_aggregate.c, cut_join.c: rules ---- */
 MUST_CHECK rc cut_group_by(cut *c, const dsl_node *n, order need, fragment *out);
@@ -85,6 +93,13 @@ MUST_CHECK rc cut_distinct(cut *c, const dsl_node *n, order need, fragment *out)
 /* A select of aggregates only. *done false: it is none, or cannot be halved. */
 MUST_CHECK rc cut_aggregates(cut *c, const dsl_node *n, fragment *out, bool *done);
 MUST_CHECK rc cut_join(cut *c, const dsl_node *n, order need, fragment *out);
+/* Inputs gathered, the node on one task. */
+MUST_CHECK rc cut_on_one(cut *c, const dsl_node *n, fragment *out);
+/* The same when the inputs are planned already, in at least the order that is needed. */
+void cut_inputs_on_one(cut *c, const dsl_node *n, const fragment *inputs, fragment *out);
+
+/* ---- cut_source.c ---- */
+void cut_source(cut *c, const dsl_node *n, fragment *out);
 
 /* ---- exchange.c ---- */
 /* All rows in one task, in their order if they have one. */
@@ -96,6 +111,7 @@ fragment exchange_hash(cut *c, fragment f, const plan_bytes *keys, size_t n, boo
 fragment exchange_broadcast(cut *c, fragment f, const char *why);
 /* Its rows are written once, for several readers. */
 fragment exchange_materialise(cut *c, fragment f, const char *why);
+bool cut_same_tree(const dsl_node *x, const dsl_node *y);
 /* The last stages of the query. */
 void exchange_finish(cut *c, fragment f, const dsl_node *sink);
 

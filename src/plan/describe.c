@@ -54,8 +54,7 @@ static void ask_of_expr(asking *q, Planning__Node *to, plan_bytes expr) {
   aggregate_typed *typed = NULL;
   size_t n = 0;
   aggregate_needs(q->a, expr, &typed, &n);
-  for (size_t i = 0; i < n; i++)
-    ask(q, to, PLANNING__QUESTION__KIND__DTYPE, &typed[i].expr, 1);
+  for (size_t i = 0; i < n; i++) ask(q, to, PLANNING__QUESTION__KIND__DTYPE, &typed[i].expr, 1);
 }
 
 static void ask_of_exprs(asking *q, Planning__Node *to, plan_bytes list) {
@@ -72,6 +71,21 @@ static void ask_hashable(asking *q, Planning__Node *to, plan_bytes list) {
     ask(q, to, PLANNING__QUESTION__KIND__HASHABLE, exprs, n);
 }
 
+plan_bytes describe_all_columns(void) {
+  static const char all[] = "\x81\xa8Selector\xa8Wildcard";
+  return (plan_bytes){(const uint8_t *)all, sizeof all - 1};
+}
+
+/* Of a nil subset: all columns count. */
+static void ask_distinct(asking *q, Planning__Node *to, plan_bytes subset) {
+  plan_bytes all = describe_all_columns();
+  ask_of_exprs(q, to, subset);
+  if (plan_value_nil(subset))
+    ask(q, to, PLANNING__QUESTION__KIND__HASHABLE, &all, 1);
+  else
+    ask_hashable(q, to, subset);
+}
+
 static void ask_join_keys(asking *q, Planning__Node *to, const dsl_node *n) {
   plan_bytes *left, *right;
   size_t n_left, n_right;
@@ -79,8 +93,7 @@ static void ask_join_keys(asking *q, Planning__Node *to, const dsl_node *n) {
       !plan_value_items(dsl_at(n, "condition", "Equi", "right_on", NULL), q->a, &right, &n_right) ||
       !n_left)
     return;
-  Planning__Question *question =
-      ask(q, to, PLANNING__QUESTION__KIND__JOIN_KEYS, left, n_left);
+  Planning__Question *question = ask(q, to, PLANNING__QUESTION__KIND__JOIN_KEYS, left, n_left);
   question->other = binaries(q->a, right, n_right);
   question->n_other = n_right;
 }
@@ -108,8 +121,7 @@ static void ask_of_node(asking *q, Planning__Node *to, const dsl_node *n) {
     ask_hashable(q, to, dsl_field(n, "keys"));
     break;
   case DSL_DISTINCT:
-    ask_of_exprs(q, to, dsl_at(n, "options", "subset", NULL));
-    ask_hashable(q, to, dsl_at(n, "options", "subset", NULL));
+    ask_distinct(q, to, dsl_at(n, "options", "subset", NULL));
     break;
   case DSL_JOIN:
     ask_join_keys(q, to, n);

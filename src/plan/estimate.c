@@ -14,8 +14,8 @@ typedef struct guess {
 
 static const guess COMPARED_WITH_VALUE[] = {{"Eq", .1}, {"NotEq", .9}};
 static const guess COMPARED_WITH_COLUMN[] = {{"Eq", .2}, {"NotEq", .9}};
-static const guess BOOLEANS[] = {{"IsIn", .15}, {"IsBetween", .25}, {"IsNull", .1},
-                                 {"IsNotNull", .9}};
+static const guess BOOLEANS[] = {
+    {"IsIn", .15}, {"IsBetween", .25}, {"IsNull", .1}, {"IsNotNull", .9}};
 enum { VALUE_GUESS_PERCENT = 40, COLUMN_GUESS_PERCENT = 50, STRING_GUESS_PERCENT = 10 };
 
 static double look_up(const guess *table, size_t n, plan_bytes name, int otherwise_percent) {

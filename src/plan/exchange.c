@@ -3,14 +3,13 @@
  * Closing a fragment makes a stage of each of its branches; what goes on above starts at a leaf
  * that reads them. A stage that is there already is used again: the same rows must not be computed
  * twice with two outcomes. */
-#include "base/mem.h"
 #include "plan/cut.h"
 
 #include <string.h>
 
 /* ---- the same again? ---- */
 
-static bool same_tree(const dsl_node *x, const dsl_node *y) {
+bool cut_same_tree(const dsl_node *x, const dsl_node *y) {
   if (x == y) return true;
   if (x->kind != y->kind || x->n_refs != y->n_refs || x->fields.len != y->fields.len) return false;
   size_t at = 0;
@@ -19,7 +18,7 @@ static bool same_tree(const dsl_node *x, const dsl_node *y) {
     if (r->kind != s->kind || r->offset != s->offset || r->len != s->len) return false;
     if (memcmp(x->fields.data + at, y->fields.data + at, r->offset - at) != 0) return false;
     if (r->kind == DSL_REF_FRAME ? !plan_bytes_equal(r->frame, s->frame)
-                                 : !same_tree(r->node, s->node))
+                                 : !cut_same_tree(r->node, s->node))
       return false;
     at = r->offset + r->len;
   }
@@ -43,11 +42,12 @@ static stage *stage_add(cut *c, const fragment *f, const branch *b) {
   stage **more = ARENA_NEW(c->a, stage *, c->g->n + 1);
   if (c->g->n) memcpy(more, c->g->stages, c->g->n * sizeof *more);
   stage *st = ARENA_NEW(c->a, stage, 1);
+  stage_tasks tasks = f->spread == SPREAD_PARTS ? b->tasks : STAGE_ONE;
   *st = (stage){.number = (uint32_t)c->g->n,
                 .tree = b->tree,
-                .tasks = f->spread == SPREAD_PARTS ? b->tasks : STAGE_ONE,
-                .source = f->spread == SPREAD_PARTS ? b->source : NULL,
-                .source_node = b->source_node,
+                .tasks = tasks,
+                .source = tasks == STAGE_SOURCE ? b->source : NULL,
+                .source_node = tasks == STAGE_SOURCE ? b->source_node : NULL,
                 .ordered = f->order >= ORDER_TOTAL,
                 .determinate = f->determinate,
                 .rigid = f->rigid,
@@ -62,10 +62,10 @@ static stage *stage_add(cut *c, const fragment *f, const branch *b) {
 static stage *find_stage(const cut *c, const branch *b, const stage_output *want) {
   for (size_t i = 0; i < c->g->n; i++) {
     stage *st = c->g->stages[i];
-    if (st->final || !same_tree(st->tree, b->tree)) continue;
+    if (st->final || !cut_same_tree(st->tree, b->tree)) continue;
     bool any_layout = !want->n_keys && !want->ordered;
-    bool same_layout = same_keys(&st->output, want->keys, want->n_keys) &&
-                       (!want->ordered || st->output.ordered);
+    bool same_layout =
+        same_keys(&st->output, want->keys, want->n_keys) && (!want->ordered || st->output.ordered);
     if (any_layout || same_layout) return st;
   }
   return NULL;
@@ -159,6 +159,7 @@ fragment exchange_broadcast(cut *c, fragment f, const char *why) {
   fragment out = above(c, &f, LEAF_BROADCAST, close(c, &f, &output, why));
   out.spread = SPREAD_REPLICATED;
   if (f.order == ORDER_RELATIVE) out.order = ORDER_LOST;
+  if (f.order == ORDER_FREE) out.order = ORDER_TOTAL; /* that of the files, for every reader */
   return out;
 }
 
@@ -168,6 +169,7 @@ fragment exchange_materialise(cut *c, fragment f, const char *why) {
   leaf_read read = replicated ? LEAF_BROADCAST : LEAF_PARTITION;
   fragment out = above(c, &f, read, close(c, &f, &output, why));
   out.spread = replicated ? SPREAD_REPLICATED : SPREAD_PARTS;
+  if (f.order == ORDER_FREE) out.order = ORDER_TOTAL;
   return out;
 }
 
@@ -184,6 +186,22 @@ static void collect_leaves(cut *c, stage *st, const dsl_node *n) {
   for (size_t i = 0; i < dsl_n_inputs(n); i++) collect_leaves(c, st, dsl_input(n, i));
 }
 
+/* Producers before consumers, without those that a rule has made in vain. */
+static void keep_reachable(cut *c) {
+  bool *reached = ARENA_NEW(c->a, bool, c->g->n);
+  for (size_t i = c->g->n; i-- > 0;) {
+    const stage *st = c->g->stages[i];
+    reached[i] |= st->final;
+    for (size_t k = 0; reached[i] && k < st->n_leaves; k++)
+      for (size_t p = 0; p < st->leaves[k]->n_producers; p++)
+        reached[st->leaves[k]->producers[p]->number] = true;
+  }
+  size_t n = 0;
+  for (size_t i = 0; i < c->g->n; i++)
+    if (reached[i]) c->g->stages[n++] = c->g->stages[i];
+  for (c->g->n = n; n-- > 0;) c->g->stages[n]->number = (uint32_t)n;
+}
+
 void exchange_finish(cut *c, fragment f, const dsl_node *sink) {
   for (size_t i = 0; i < f.n_branches; i++) {
     stage *st = stage_add(c, &f, &f.branches[i]);
@@ -196,4 +214,5 @@ void exchange_finish(cut *c, fragment f, const dsl_node *sink) {
     st->leaves = ARENA_NEW(c->a, stage_leaf *, c->n_leaves + 1);
     collect_leaves(c, st, st->tree);
   }
+  keep_reachable(c);
 }

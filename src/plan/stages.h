@@ -16,9 +16,9 @@
 #include <planning.pb-c.h>
 
 typedef enum stage_tasks {
-  STAGE_ONE,        /* one task sees all rows */
-  STAGE_SOURCE,     /* each task reads its part of `source` */
-  STAGE_PARTITIONS  /* each task reads its partitions of the hash (or range) leaves */
+  STAGE_ONE,       /* one task sees all rows */
+  STAGE_SOURCE,    /* each task reads its part of `source` */
+  STAGE_PARTITIONS /* each task reads its partitions of the hash (or range) leaves */
 } stage_tasks;
 
 /* How a leaf reads the files of its producers. LEAF_PARTITION over producers that do not partition:
@@ -51,18 +51,18 @@ struct stage {
   uint32_t number;
   const dsl_node *tree;
   stage_tasks tasks;
-  const described_node *source;   /* STAGE_SOURCE: what is split, … */
-  const dsl_node *source_node;    /* … and where it stands in the tree */
-  const dsl_node *sink;           /* the client's, in final stages; NULL: it has none */
-  stage_leaf **leaves;            /* leaves of the same number are the same object */
+  const described_node *source; /* STAGE_SOURCE: what is split, … */
+  const dsl_node *source_node;  /* … and where it stands in the tree */
+  const dsl_node *sink;         /* the client's, in final stages; NULL: it has none */
+  stage_leaf **leaves;          /* leaves of the same number are the same object */
   size_t n_leaves;
   stage_output output;
   bool final;       /* writes the query's result */
   bool ordered;     /* its tasks, one after the other, have the rows in the query's order */
   bool determinate; /* run again, it gives the same rows */
-  bool rigid;       /* its rows must stay where the exchange put them: more than one node relies on it */
-  double rows;      /* estimate */
-  const char *why;  /* it ends here: "group by: partial sums by hash of (k)" */
+  bool rigid;  /* its rows must stay where the exchange put them: more than one node relies on it */
+  double rows; /* estimate */
+  const char *why;   /* it ends here: "group by: partial sums by hash of (k)" */
   plan_bytes schema; /* after capture: an empty frame of its output, an Arrow IPC file */
 };
 
@@ -77,7 +77,7 @@ typedef struct stage_limits { /* settings of the planner, see conf.h */
   double replicate_rows;      /* sources of fewer rows are read by every task */
   double broadcast_rows;      /* a join side of fewer rows is broadcast; 0: never */
   bool pre_aggregation, partitioned_sort;
-  bool one_writer;            /* the sink is the user's own: one task writes it */
+  bool one_writer; /* the sink is the user's own: one task writes it */
 } stage_limits;
 
 /* RC_OK with graph->n == 1 and a stage of one task: not worth, or not possible, to distribute.
@@ -108,7 +108,7 @@ typedef struct stage_marks {
   dsl_mark placeholder; /* in: the piece of the client's sink (data NULL: none), in final stages */
 } stage_marks;
 /* The plan that all tasks of a stage share, without a sink unless `final`. */
-MUST_CHECK rc stages_write(const stage *st, const uint8_t header[79], spool *out,
+MUST_CHECK rc stages_write(const stage *st, const uint8_t header[79], arena *a, spool *out,
                            stage_marks *marks, err *e);
 /* Most tasks that a STAGE_SOURCE stage can have, at most `wanted`. */
 uint32_t stages_source_tasks(const stage *st, uint32_t wanted);

@@ -1,0 +1,171 @@
+/* plan/capture.c: what Polars would push through the exchanges. SPDX-License-Identifier: Apache-2.0
+ *
+ * Every stage goes to Polars with leaves in place of its inputs and of its sources, so that nothing
+ * is opened; Polars says which columns, filters and limits it wants of each leaf, and they are put
+ * on top of the stage that makes its rows (proto/planning.proto). The filters stay in the
+ * consumer's plan as well: its leaf says that they are applied. */
+#include "plan/stages.h"
+
+#include <string.h>
+
+typedef struct request {
+  const stage_graph *g;
+  const described *d;
+  const uint8_t *header;
+  arena *a;
+  Planning__CaptureRequest *out;
+  uint32_t n_leaves; /* numbers from here on stand for sources */
+} request;
+
+/* ---- the request ---- */
+
+static bool is_source(const dsl_node *n) {
+  uint32_t number;
+  return n->kind == DSL_SCAN || n->kind == DSL_FRAME_SCAN || n->kind == DSL_PYTHON_SCAN ||
+         (n->kind == DSL_RESOLVER && !dsl_is_leaf(n, &number));
+}
+
+/* A source may have been copied when its schema was pinned; its first field tells whose it is. */
+static const described_node *description_of(const request *q, const stage *st, const dsl_node *n) {
+  if (st->source && n == st->source_node) return st->source;
+  return describe_find(q->d, n);
+}
+
+static rc source_leaf(request *q, const stage *st, const dsl_node *n, const dsl_node **leaf,
+                      err *e) {
+  const described_node *dn = description_of(q, st, n);
+  if (!dn || !dn->answer->source)
+    return ERR(e, RC_INTERNAL, "a %s was not described", dsl_kind_name(n->kind));
+  uint32_t number = q->n_leaves + (uint32_t)(dn - q->d->nodes);
+  Planning__CaptureRequest *out = q->out;
+  *leaf = dsl_leaf(q->a, number);
+  for (size_t i = 0; i < out->n_sources; i++)
+    if (out->sources[i]->leaf == number) return RC_OK;
+  Planning__CapturedLeaf *source = ARENA_NEW(q->a, Planning__CapturedLeaf, 1);
+  planning__captured_leaf__init(source);
+  source->leaf = number;
+  source->schema = dn->answer->source->schema;
+  out->sources[out->n_sources++] = source;
+  return RC_OK;
+}
+
+static rc without_sources(request *q, const stage *st, const dsl_node *n, const dsl_node **out,
+                          err *e) {
+  if (is_source(n)) return source_leaf(q, st, n, out, e);
+  size_t n_inputs = dsl_n_inputs(n);
+  const dsl_node **inputs = ARENA_NEW(q->a, const dsl_node *, n_inputs + 1);
+  for (size_t i = 0; i < n_inputs; i++) TRY(without_sources(q, st, dsl_input(n, i), &inputs[i], e));
+  *out = n_inputs ? dsl_with_inputs(q->a, n, inputs) : n;
+  return RC_OK;
+}
+
+static rc written(request *q, const dsl_node *tree, ProtobufCBinaryData *out, err *e) {
+  spool *plan = spool_new("/", DESCRIBE_MAX_BYTES); /* stays in memory: no frames are left in it */
+  rc r = dsl_write(tree, q->header, NULL, 0, plan, e);
+  size_t got = 0;
+  if (r == RC_OK && spool_len(plan) > DESCRIBE_MAX_BYTES)
+    r = ERR(e, RC_EXHAUSTED, "a stage's plan takes more than %d bytes", DESCRIBE_MAX_BYTES);
+  if (r == RC_OK) {
+    out->len = (size_t)spool_len(plan);
+    out->data = ARENA_NEW(q->a, uint8_t, out->len);
+    r = spool_read(plan, 0, out->data, out->len, &got, e);
+  }
+  spool_free(plan);
+  return r;
+}
+
+static Planning__LeafUse *use_of(arena *a, const stage_leaf *l) {
+  Planning__LeafUse *use = ARENA_NEW(a, Planning__LeafUse, 1);
+  planning__leaf_use__init(use);
+  use->leaf = l->number;
+  use->n_producers = l->n_producers;
+  use->producers = ARENA_NEW(a, uint32_t, l->n_producers);
+  for (size_t i = 0; i < l->n_producers; i++) use->producers[i] = l->producers[i]->number;
+  return use;
+}
+
+static rc stage_plan(request *q, const stage *st, Planning__StagePlan **out, err *e) {
+  Planning__StagePlan *p = *out = ARENA_NEW(q->a, Planning__StagePlan, 1);
+  planning__stage_plan__init(p);
+  const dsl_node *tree;
+  TRY(without_sources(q, st, st->tree, &tree, e));
+  TRY(written(q, tree, &p->plan, e));
+  p->n_leaves = st->n_leaves;
+  p->leaves = ARENA_NEW(q->a, Planning__LeafUse *, st->n_leaves + 1);
+  for (size_t i = 0; i < st->n_leaves; i++) p->leaves[i] = use_of(q->a, st->leaves[i]);
+  p->n_keys = st->output.n_keys;
+  p->keys = ARENA_NEW(q->a, ProtobufCBinaryData, p->n_keys + 1);
+  for (size_t i = 0; i < p->n_keys; i++) {
+    plan_bytes key = st->output.keys[i];
+    p->keys[i] = (ProtobufCBinaryData){key.len, (uint8_t *)(uintptr_t)key.data};
+  }
+  return RC_OK;
+}
+
+static uint32_t leaves_in(const stage_graph *g) {
+  uint32_t most = 0;
+  for (size_t i = 0; i < g->n; i++)
+    for (size_t k = 0; k < g->stages[i]->n_leaves; k++)
+      if (g->stages[i]->leaves[k]->number >= most) most = g->stages[i]->leaves[k]->number + 1;
+  return most;
+}
+
+rc stages_capture_request(const stage_graph *g, const described *d, const uint8_t header[79],
+                          arena *a, Planning__CaptureRequest *out, err *e) {
+  planning__capture_request__init(out);
+  out->sources = ARENA_NEW(a, Planning__CapturedLeaf *, d->n + 1);
+  out->stages = ARENA_NEW(a, Planning__StagePlan *, g->n + 1);
+  request q = {g, d, header, a, out, leaves_in(g)};
+  for (; out->n_stages < g->n; out->n_stages++)
+    TRY(stage_plan(&q, g->stages[out->n_stages], &out->stages[out->n_stages], e));
+  return RC_OK;
+}
+
+/* ---- the answer ---- */
+
+static plan_bytes copied(arena *a, ProtobufCBinaryData from) {
+  uint8_t *to = ARENA_NEW(a, uint8_t, from.len + 1);
+  if (from.len) memcpy(to, from.data, from.len);
+  return (plan_bytes){to, from.len};
+}
+
+static const dsl_node *with_request(const Planning__CapturedStage *s, const dsl_node *tree,
+                                    arena *a) {
+  for (size_t i = 0; i < s->n_filters; i++) tree = dsl_filter(a, copied(a, s->filters[i]), tree);
+  if (s->has_limit) tree = dsl_slice(a, 0, s->limit, tree);
+  if (!s->has_columns) return tree;
+  plan_bytes *columns = ARENA_NEW(a, plan_bytes, s->n_columns + 1);
+  for (size_t i = 0; i < s->n_columns; i++)
+    columns[i] = expr_column(a, (expr_name){s->columns[i], strlen(s->columns[i])});
+  return dsl_select(a, columns, s->n_columns, tree);
+}
+
+static void take_filters(stage_graph *g, const stage *producer, const Planning__CapturedStage *s,
+                         arena *a) {
+  for (size_t i = 0; s->n_filters && i < g->n; i++)
+    for (size_t k = 0; k < g->stages[i]->n_leaves; k++) {
+      stage_leaf *l = g->stages[i]->leaves[k];
+      if (l->producers[0] != producer) continue; /* all producers of a leaf have the same filters */
+      l->n_applied = s->n_filters;
+      l->applied = ARENA_NEW(a, plan_bytes, s->n_filters);
+      for (size_t f = 0; f < s->n_filters; f++) l->applied[f] = copied(a, s->filters[f]);
+    }
+}
+
+rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response, arena *a,
+                       err *e) {
+  if (response->n_stages != g->n)
+    return ERR(e, RC_INVALID, "expected what is pushed into %zu stages, found %zu", g->n,
+               response->n_stages);
+  for (size_t i = 0; i < g->n; i++) {
+    const Planning__CapturedStage *s = response->stages[i];
+    stage *st = g->stages[i];
+    if (s->has_columns && !s->n_columns)
+      return ERR(e, RC_INVALID, "stage %zu: nobody asks for any of its columns", i);
+    st->schema = copied(a, s->schema);
+    if (st->final) continue;
+    st->tree = with_request(s, st->tree, a);
+    take_filters(g, st, s, a);
+  }
+  return RC_OK;
+}
