@@ -1,4 +1,6 @@
-"""One task: a plan that Polars runs whole, its result's rows counted and its first rows shown.
+"""One task: a plan that Polars runs whole, or a question of the planner.
+
+A result's rows are counted and the first of them shown.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -12,10 +14,13 @@ import os
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 
+from . import capture, describe, leaf, output
 from .executor_pb2 import Done, Run
+from .planning_pb2 import CaptureRequest, DescribeRequest, HeadsRequest, HeadsResponse
 from .interrupt import Interrupt
 
 # cluster.Engine; AUTO is streaming, as in Polars itself from 2.0 on.
@@ -43,6 +48,7 @@ FLAG_BITS = {
 
 MAX_MESSAGE = 16 << 20  # with MAX_HEAD, well within a frame
 MAX_HEAD = 8 << 20
+MAX_ANSWER = 32 << 20
 MAX_COUNTED_TEXT = 1 << 30  # bytes of CSV or NDJSON that are worth reading to count their rows
 
 SCANS: dict[str, Callable[[str], pl.LazyFrame]] = {
@@ -67,6 +73,13 @@ class Plan:
         with os.fdopen(self._fd, "rb", closefd=False) as file:
             return pl.LazyFrame.deserialize(file)
 
+    def read(self) -> bytes:
+        if self._fd is None:
+            return self._data
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        with os.fdopen(self._fd, "rb", closefd=False) as file:
+            return file.read()
+
     def contains(self, part: bytes) -> bool:
         if self._fd is None:
             return part in self._data
@@ -87,21 +100,50 @@ def run(request: Run, plan: Plan, interrupt: Interrupt) -> Done:
     done.ok = error is None
     if error is not None:
         done.interrupted = isinstance(error, KeyboardInterrupt)
-        done.error_type, done.error_message = describe(error)
+        done.error_type, done.error_message = say(error)
     return done
 
 
 def execute(request: Run, plan: Plan, done: Done) -> None:
+    how = {"engine": ENGINES.get(request.engine, "streaming"), "optimizations": optimizations(request)}
+    if request.call:
+        done.answer = CALLS[request.call](plan.read(), how)
+        if len(done.answer) > MAX_ANSWER:
+            raise ValueError(f"the answer takes {len(done.answer)} bytes, expected at most {MAX_ANSWER}")
+        return
+    with leaf.bound({given.leaf: leaf.Files(given) for given in request.inputs}):
+        if request.HasField("shuffle"):
+            output.write(plan.deserialize(), request.shuffle, done, **how)
+        elif request.HasField("boundaries"):
+            output.boundaries(plan.deserialize(), request.boundaries, done, **how)
+        else:
+            collect(request, plan, done, how)
+
+
+def collect(request: Run, plan: Plan, done: Done, how: dict[str, Any]) -> None:
     counted = countable_sink(request, plan)
-    frame = plan.deserialize()
-    frame.collect(
-        engine=ENGINES.get(request.engine, "streaming"),  # type: ignore[call-overload]
-        optimizations=optimizations(request),
-    )
+    plan.deserialize().collect(**how)
     if request.result_path:
         show(request.result_path, request.head_rows, done)
     elif counted:
         count(counted, request.sink_format, done)
+
+
+def answer_describe(data: bytes, _: dict[str, Any]) -> bytes:
+    return describe.describe(DescribeRequest.FromString(data)).SerializeToString()
+
+
+def answer_capture(data: bytes, how: dict[str, Any]) -> bytes:
+    return capture.capture(CaptureRequest.FromString(data), **how).SerializeToString()
+
+
+def answer_heads(data: bytes, _: dict[str, Any]) -> bytes:
+    request = HeadsRequest.FromString(data)
+    head = pl.concat(map(pl.read_ipc, request.heads)).head(request.rows)
+    return HeadsResponse(head=write_head(head)).SerializeToString()
+
+
+CALLS = {1: answer_describe, 2: answer_capture, 3: answer_heads}  # cluster.PlanningCall
 
 
 def optimizations(request: Run) -> pl.QueryOptFlags:
@@ -122,18 +164,21 @@ def show(path: str, head_rows: int, done: Done) -> None:
     if head_rows:
         try:
             head = scan.head(head_rows).collect(engine="in-memory")
-            file = io.BytesIO()
-            head.write_ipc(file)
-            if file.tell() > MAX_HEAD:
-                done.head_error = f"the first {head.height} rows take {file.tell()} bytes, more than 8 MiB"
-            else:
-                done.head = file.getvalue()
+            done.head = write_head(head)
             if head.width and head.height < head_rows:  # that was all: no second look
                 done.rows = head.height
                 return
         except Exception as error:
             done.head_error = message_of(error)
     done.rows = scan.select(pl.len()).collect(engine="in-memory").item()
+
+
+def write_head(head: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    head.write_ipc(file)
+    if file.tell() > MAX_HEAD:
+        raise ValueError(f"the first {head.height} rows take {file.tell()} bytes, more than 8 MiB")
+    return file.getvalue()
 
 
 def countable_sink(request: Run, plan: Plan) -> str | None:
@@ -190,7 +235,7 @@ def count(path: str, file_format: str, done: Done) -> None:
         done.ClearField("rows")
 
 
-def describe(error: BaseException) -> tuple[str, str]:
+def say(error: BaseException) -> tuple[str, str]:
     """Type and text of what the client will raise. What would end the client's own process, such
     as a SystemExit in a user's function, becomes a RuntimeError."""
     name = type(error).__name__

@@ -1,0 +1,247 @@
+"""What the planner wants to know of each node of a plan: names, dtypes, files, and a few things
+that only Polars can tell. Nothing is run but counts of rows that footers of files hold.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import polars as pl
+
+from . import leaf
+from .planning_pb2 import Answer, DescribedNode, DescribeRequest, DescribeResponse, Node, Question, Source
+
+MAX_COUNTED_FILES = 64  # of one source, that were not counted before
+MAX_REMEMBERED = 1 << 16
+COUNTS: dict[str, Callable[[str], pl.LazyFrame]] = {
+    "parquet": functools.partial(pl.scan_parquet, glob=False, hive_partitioning=False),
+    "ipc": functools.partial(pl.scan_ipc, glob=False, hive_partitioning=False),
+}
+IS_DIAGONAL = b"\xa8diagonal\xc3"  # MessagePack: "diagonal": true
+
+
+def describe(request: DescribeRequest) -> DescribeResponse:
+    response = DescribeResponse()
+    with leaf.bound({}) as readings:
+        for number, node in enumerate(request.nodes):
+            described = Described(node, [readings[i].schema for i in node.inputs])
+            readings[number] = leaf.Unread(described.schema)
+            response.nodes.append(described.answer())
+    return response
+
+
+class Described:
+    def __init__(self, node: Node, inputs: list[pl.Schema]) -> None:
+        self._node = node
+        self._inputs = inputs
+        self._frame = pl.LazyFrame.deserialize(io.BytesIO(node.plan))
+        self.schema = self._frame.collect_schema()
+
+    def answer(self) -> DescribedNode:
+        described = DescribedNode(
+            names=self.schema.names(),
+            dtypes=map(str, self.schema.dtypes()),
+            answers=map(self._answer, self._node.questions),
+        )
+        if self._node.is_source:
+            described.source.CopyFrom(source(self._frame, self.schema))
+        return described
+
+    def _answer(self, question: Question) -> Answer:
+        answer = ANSWERS.get(question.kind)
+        return answer(self, question) if answer else Answer()
+
+    def _columns(self, number: int, exprs: Iterable[bytes]) -> list[tuple[str, pl.DataType]]:
+        """What the expressions make of an input, each by itself."""
+        rows = leaf.frame(self._node.inputs[number])
+        return [c for e in exprs for c in rows.select(leaf.expression(e)).collect_schema().items()]
+
+    def _expand(self, question: Question) -> Answer:
+        return Answer(ok=True, names=[name for name, _ in self._columns(question.input, question.exprs)])
+
+    def _dtype(self, question: Question) -> Answer:
+        return Answer(ok=True, names=[str(dtype) for _, dtype in self._columns(question.input, question.exprs)])
+
+    def _hashable(self, question: Question) -> Answer:
+        return Answer(ok=all(is_hashable(dtype) for _, dtype in self._columns(question.input, question.exprs)))
+
+    def _join_keys(self, question: Question) -> Answer:
+        left = self._columns(0, question.exprs)
+        right = self._columns(1, question.other)
+        # a selector among them may stand for several keys: then who knows which are compared
+        answer = Answer(ok=len(left) == len(question.exprs) == len(right) == len(question.other))
+        keys = zip(question.exprs, left, question.other, right) if answer.ok else ()
+        for mine, (_, my_dtype), other, (_, other_dtype) in keys:
+            common = key_dtype(my_dtype, other_dtype)
+            if common is None:
+                return Answer(ok=False)
+            answer.exprs.append(cast(mine, my_dtype, common))
+            answer.other.append(cast(other, other_dtype, common))
+        return answer
+
+    def _conform(self, question: Question) -> Answer:
+        schema = self._inputs[question.input]
+        if schema == self.schema:
+            return Answer(ok=True)
+        diagonal = IS_DIAGONAL in self._node.plan
+        if not diagonal and schema.names() != self.schema.names():
+            return Answer(ok=False)  # an error, but only when it runs
+        if schema.keys().isdisjoint(self.schema):
+            return Answer(ok=False)  # literals alone have no height
+        columns = (conformed(name, dtype, schema.get(name)) for name, dtype in self.schema.items())
+        return Answer(ok=True, exprs=[column.meta.serialize() for column in columns])
+
+
+ANSWERS: dict[int, Callable[[Described, Question], Answer]] = {
+    Question.EXPAND: Described._expand,
+    Question.DTYPE: Described._dtype,
+    Question.HASHABLE: Described._hashable,
+    Question.JOIN_KEYS: Described._join_keys,
+    Question.CONFORM: Described._conform,
+}
+
+
+# ---- dtypes ----
+
+
+def conformed(name: str, wanted: pl.DataType, found: pl.DataType | None) -> pl.Expr:
+    if found is None:
+        return pl.lit(None, wanted).alias(name)
+    column = pl.col(name)
+    return column if found.is_(wanted) else column.cast(wanted)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_hashable(dtype: pl.DataType) -> bool:
+    """Do equal values hash equally, in every process of this Polars? (-0.0 and 0.0, all NaN: yes.)"""
+    if isinstance(dtype, pl.Struct):
+        return all(is_hashable(field.dtype) for field in dtype.fields)
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return is_hashable(dtype.inner)
+    if not isinstance(dtype, FLAT):
+        return False
+    return leaf.empty_column(dtype).extend_constant(None, 1).hash().len() == 1
+
+
+FLAT = tuple(
+    getattr(pl, name)
+    for name in (
+        "Boolean Int8 Int16 Int32 Int64 Int128 UInt8 UInt16 UInt32 UInt64 UInt128 Float16 Float32 Float64 "
+        "Decimal String Binary Date Time Datetime Duration Categorical Enum Null"
+    ).split()
+    if hasattr(pl, name)
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def key_dtype(left: pl.DataType, right: pl.DataType) -> pl.DataType | None:
+    """The dtype in which a join compares keys of these; None: it refuses, or who knows."""
+    if not (is_hashable(left) and is_hashable(right)):
+        return None
+    if left.is_(right):
+        return left
+    if not (left.is_integer() and right.is_integer()) and not (left.is_float() and right.is_float()):
+        return None
+    sides = [leaf.empty_frame(pl.Schema({"key": dtype})).lazy() for dtype in (left, right)]
+    try:  # what a relaxed union takes is what a join takes
+        common = pl.concat(sides, how="vertical_relaxed").collect_schema()["key"]
+    except pl.exceptions.PolarsError:
+        return None
+    return common if common.is_integer() == left.is_integer() else None
+
+
+def cast(expr: bytes, found: pl.DataType, wanted: pl.DataType) -> bytes:
+    return expr if found.is_(wanted) else leaf.expression(expr).cast(wanted).meta.serialize()
+
+
+# ---- sources ----
+
+
+def source(frame: pl.LazyFrame, schema: pl.Schema) -> Source:
+    found = Source(schema=leaf.write_schema(schema), frame=leaf.empty_frame(schema).lazy().serialize())
+    kind, paths, sizes = files_of(frame)
+    if kind == "frame":
+        found.rows = frame.select(pl.len()).collect(engine="in-memory").item()
+        found.has_rows = True
+    for path, size in zip(paths, sizes):
+        found.files.add(path=path, bytes=size)
+    if kind in COUNTS and count(found, COUNTS[kind]):
+        found.has_rows = True
+        found.rows = sum(file.rows for file in found.files)
+    return found
+
+
+def files_of(frame: pl.LazyFrame) -> tuple[str, list[str], list[int]]:
+    """What is read, and the files with their sizes: folders and patterns as Polars expands them."""
+    kind, node = "", None
+    try:
+        node = frame._ldf.visit().view_current_node()
+        kind = node.scan_type[0] if type(node).__name__ == "Scan" else ""
+    except NotImplementedError as error:
+        if "ipc" in str(error) and (given := given_to_ipc(frame)):
+            kind, node = "ipc", pl.scan_lines(**given)._ldf.visit().view_current_node()  # opens no file
+    if not kind:
+        return "frame" if type(node).__name__ == "DataFrameScan" else "", [], []
+    paths = [str(path) for path in node.paths]
+    sizes = node.source_sizes
+    if sizes is None or len(sizes) != len(paths):
+        sizes = map(size_of, paths)
+    return kind, paths, list(sizes)
+
+
+def given_to_ipc(frame: pl.LazyFrame) -> dict[str, Any] | None:
+    """Polars shows the files of every scan but this one: read its plan."""
+    text = io.BytesIO()
+    frame._ldf.serialize_json(text)
+    scan = json.loads(text.getvalue()).get("Scan", {})
+    if "Ipc" not in scan.get("scan_type", {}) or "Paths" not in scan["sources"]:
+        return None
+    paths = [path["inner"] for path in scan["sources"]["Paths"]]
+    return {"source": paths, "glob": scan["unified_scan_args"]["glob"]}
+
+
+def local_path(path: str) -> str | None:
+    path = path[len("file://") :] if path.startswith("file://") else path
+    return None if "://" in path else path
+
+
+def size_of(path: str) -> int:
+    local = local_path(path)
+    try:
+        return os.stat(local).st_size if local else 0
+    except OSError:
+        return 0
+
+
+_rows: dict[tuple[object, ...], int] = {}  # of files that do not change: all else would be a new key
+
+
+def count(found: Source, scan: Callable[[str], pl.LazyFrame]) -> bool:
+    """The rows of each file, from its footer; False when that would take long."""
+    keys = [identity(file.path) for file in found.files]
+    new = [i for i, key in enumerate(keys) if key not in _rows]
+    if None in keys or len(new) > MAX_COUNTED_FILES:
+        return False
+    counts = pl.collect_all(scan(found.files[i].path).select(pl.len()) for i in new) if new else []
+    if len(_rows) + len(new) > MAX_REMEMBERED:
+        _rows.clear()
+    _rows.update((keys[i], counted.item()) for i, counted in zip(new, counts))
+    for file, key in zip(found.files, keys):
+        file.rows, file.has_rows = _rows[key], True
+    return True
+
+
+def identity(path: str) -> tuple[object, ...] | None:
+    local = local_path(path)
+    try:
+        s = os.stat(local) if local else None
+    except OSError:
+        return None
+    return (local, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) if s else None
