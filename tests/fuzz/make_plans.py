@@ -68,6 +68,7 @@ PLANS = {
     ),
 }
 
-forget_folders()
-for name, plan in PLANS.items():
-    (Path(sys.argv[1]) / f"{pl.__version__}-{name}").write_bytes(plan.serialize())
+if __name__ == "__main__":
+    forget_folders()
+    for name, plan in PLANS.items():
+        (Path(sys.argv[1]) / f"{pl.__version__}-{name}").write_bytes(plan.serialize())
