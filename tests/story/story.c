@@ -153,10 +153,12 @@ static rc try_submit(story *s, const char *name, story_query q, err *e) {
                            .polars_version = q.polars,
                            .plan_header = r.plan_header,
                            .python_minor = q.python_minor ? q.python_minor : -1,
-                           .python_micro = q.python_micro ? q.python_micro : -1};
+                           .python_micro = q.python_micro ? q.python_micro : -1,
+                           .max_workers = q.max_workers,
+                           .min_workers = q.min_workers};
   sched_stage_spec stage = {
-      .n_tasks = q.n_stages ? q.tasks[0] : 1, .final = true, .writes_destination = q.writes};
-  if (q.n_stages) map_put(&s->shaped, &spec.id, sizeof spec.id, s);
+      .n_tasks = q.n_stages ? q.tasks[0] : 1, .final = !q.more, .writes_destination = q.writes};
+  if (q.n_stages || q.more) map_put(&s->shaped, &spec.id, sizeof spec.id, s);
   rc code = sched_submit(s->sched, &spec, &stage, s->now, e);
   for (uint32_t i = 1, number; code == RC_OK && i < q.n_stages; i++) {
     stage.n_tasks = q.tasks[i];
@@ -176,6 +178,28 @@ void refused_(story *s, const char *name, rc code, const char *text, story_query
   assert_int_equal(try_submit(s, name, q, &e), code);
   if (!strstr(e.text, text)) fail_msg("expected: %s\nfound: %s", text, e.text);
   expect(s, "");
+}
+
+void open_stage_(story *s, const char *query, const char *expected, story_stage st) {
+  uint32_t number;
+  err e = {0};
+  sched_stage_spec spec = {.n_tasks = st.tasks ? st.tasks : 1,
+                           .final = st.final,
+                           .writes_destination = st.writes,
+                           .prefer = st.prefer};
+  if (sched_open_stage(s->sched, query_named(query), &spec, s->now, &number, &e) != RC_OK)
+    fail_msg("%s", e.text);
+  expect(s, expected);
+}
+
+void give_up(story *s, const char *query, rc code, const char *expected) {
+  assert_int_equal(sched_give_up_stages(s->sched, query_named(query), s->now, NULL), code);
+  expect(s, expected);
+}
+
+void end_query(story *s, const char *query, sched_query_state end, rc code, const char *expected) {
+  assert_int_equal(sched_end_query(s->sched, query_named(query), end, s->now, NULL), code);
+  expect(s, expected);
 }
 
 void cancel(story *s, const char *query, const char *expected) {
@@ -201,6 +225,9 @@ void not_begun(story *s, const char *attempt, const char *expected) {
 }
 void unreachable(story *s, const char *attempt, const char *expected) {
   ended(s, attempt, SCHED_UNREACHABLE, expected);
+}
+void input_lost(story *s, const char *attempt, const char *expected) {
+  ended(s, attempt, SCHED_INPUT_LOST, expected);
 }
 void stopped(story *s, const char *attempt, const char *expected) {
   ended(s, attempt, SCHED_STOPPED, expected);

@@ -40,22 +40,35 @@ typedef struct story_query {
   const char *polars;             /* "2.0.0" */
   int python_minor, python_micro; /* any */
   uint32_t n_stages, tasks[4];    /* of each stage; one stage of one task */
+  bool more;                      /* none of these is final: others will be opened */
+  uint32_t max_workers, min_workers;
 } story_query;
+
+typedef struct story_stage {
+  uint32_t tasks; /* 1 */
+  bool final, writes;
+  const char *prefer[4];
+} story_stage;
 
 /* Options follow the expectation: join(s, "w1", "", .slots = 2). */
 #define story_begin(...) story_begin_((story_config){__VA_ARGS__})
 #define join(s, name, expected, ...) join_(s, name, expected, (story_worker){__VA_ARGS__})
 #define submit(s, name, expected, ...) submit_(s, name, expected, (story_query){__VA_ARGS__})
+#define open_stage(s, query, expected, ...)                                                        \
+  open_stage_(s, query, expected, (story_stage){__VA_ARGS__})
 /* The error's text must have `text` in it. */
 #define refused(s, name, code, text, ...) refused_(s, name, code, text, (story_query){__VA_ARGS__})
 
 void story_end(story *s);
 void cancel(story *s, const char *query, const char *expected);
+void give_up(story *s, const char *query, rc code, const char *expected);
+void end_query(story *s, const char *query, sched_query_state end, rc code, const char *expected);
 void done(story *s, const char *attempt, const char *expected);
 void err_in_query(story *s, const char *attempt, const char *expected);
 void lost(story *s, const char *attempt, const char *expected);        /* the worker says so */
 void not_begun(story *s, const char *attempt, const char *expected);   /* it was never reached */
 void unreachable(story *s, const char *attempt, const char *expected); /* it does not answer */
+void input_lost(story *s, const char *attempt, const char *expected);
 void stopped(story *s, const char *attempt, const char *expected);
 void heartbeat(story *s, const char *worker, const char *expected); /* of its latest life */
 void heartbeat_unknown(story *s, const char *worker, const char *life);
@@ -69,6 +82,7 @@ sched *story_sched(story *s);
 story *story_begin_(story_config config);
 void join_(story *s, const char *name, const char *expected, story_worker w);
 void submit_(story *s, const char *name, const char *expected, story_query q);
+void open_stage_(story *s, const char *query, const char *expected, story_stage st);
 void refused_(story *s, const char *name, rc code, const char *text, story_query q);
 
 /* Also for tests that tell no story: a runtime of that version, with its own plan header. */
