@@ -67,7 +67,6 @@ struct sched_query {
   sched_stage **stages;          /* owned, in the order of opening; NULL once ended */
   uint32_t n_stages, cap_stages; /* n_stages: also of those that were given up */
   uint32_t n_finished, n_failed, n_given_up;
-  bool has_final;  /* a final stage is open or finished */
   uint32_t losses; /* how often its stages were given up */
   list blocking;   /* attempts: while there are any, a stage that writes the destination WAITS */
   uint32_t attempts;

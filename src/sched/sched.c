@@ -150,7 +150,6 @@ static void open_stage(sched *s, sched_stage *st) {
 
 static sched_stage *add_stage(sched *s, sched_query *q, const sched_stage_spec *spec) {
   sched_stage *st = sched_stage_new(q, spec);
-  q->has_final |= spec->final;
   for (uint32_t k = 0; spec->prefer && k < spec->n_tasks; k++)
     if (spec->prefer[k]) placement_prefer(&st->tasks[k], sched_workers_find(s, spec->prefer[k]));
   if (!spec->writes_destination || list_empty(&q->blocking)) open_stage(s, st);
@@ -177,7 +176,8 @@ static void finish_stage(sched *s, sched_stage *st) {
   if (!st->final)
     sched_emit(s,
                &(sched_action){.kind = SCHED_STAGE_FINISHED, .query = q->id, .stage = st->index});
-  if (q->has_final && !has_open_stage(q)) end_query(s, q, QUERY_ON_FINISH, false);
+  else if (!has_open_stage(q))
+    end_query(s, q, QUERY_ON_FINISH, false);
 }
 
 /* False: once too often. */
@@ -188,7 +188,6 @@ static bool give_up(sched *s, sched_query *q) {
   }
   cancel_rest(s, q);
   q->n_given_up = q->n_stages - q->n_finished;
-  q->has_final = false;
   sched_emit(s, &(sched_action){.kind = SCHED_STAGES_GIVEN_UP, .query = q->id});
   return true;
 }

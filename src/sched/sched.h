@@ -53,7 +53,7 @@ typedef struct sched_worker_spec {
 
 typedef struct sched_query_spec {
   query_id id;
-  int32_t priority; /* higher first; equal: they share the slots */
+  int32_t priority; /* higher first; of equal ones, that which runs the fewest tasks */
   uint32_t n_retries;
   const char *polars_version;     /* what the client said; for texts; copied */
   const uint8_t *plan_header;     /* 79 bytes: the runtime must have the same; copied */
@@ -62,13 +62,16 @@ typedef struct sched_query_spec {
   uint32_t min_workers; /* no task starts before so many fitting workers are there, once */
 } sched_query_spec;
 
-/* A stage is opened when all that it reads is complete: its tasks can start at once. */
+/* A stage is opened when all that it reads is complete: its tasks can start at once. Where there
+ * are several final stages, each must be opened in answer to the STAGE_FINISHED that completes its
+ * input; a driver that needs longer has no final stages, and says sched_end_query. */
 typedef struct sched_stage_spec {
   uint32_t n_tasks; /* at least 1 */
-  bool final;       /* with its end, and that of all other open stages, the query has succeeded */
+  bool final;       /* with its end, when no other stage is open then, the query has succeeded */
   bool writes_destination; /* the user's own: fence before a retry */
-  const char *const
-      *prefer; /* for each task an instance_id or NULL: go there if it is free; NULL: nowhere */
+  /* NULL, or for each task an instance_id or NULL: it goes there if a slot is free, else anywhere
+   */
+  const char *const *prefer;
 } sched_stage_spec;
 
 typedef enum sched_outcome { /* how an attempt ended */
@@ -142,7 +145,7 @@ MUST_CHECK rc sched_open_stage(sched *s, query_id id, const sched_stage_spec *sp
                                uint32_t *stage, err *e);
 /* Gives up the stages of a query that are not finished, because rows that they read are lost: what
  * runs of them is stopped (STOP), then comes STAGES_GIVEN_UP, and the caller opens other stages,
- * with new numbers. A final stage that has finished counts no more: it must be opened again too.
+ * with new numbers. Final stages that had finished may be opened again.
  * A stage that writes the destination waits until the given up writer surely has stopped.
  * SCHED_INPUT_LOST does the same by itself, if the attempt is still its task's current one; so of
  * many tasks that miss the same rows the first one counts.

@@ -14,7 +14,7 @@
 /* ---- query -------------------------------------------------------------------------------- */
 #define QUERY_EVENTS(X)                                                                            \
   X(START, "one of its tasks starts")                                                              \
-  X(FINISH, "all its open stages are finished, a final one among them")                            \
+  X(FINISH, "a final stage is finished, and no other is open")                                     \
   X(FAIL, "one of its stages failed, or they were given up too often")                             \
   X(CANCEL, "the user cancels it")
 #define QUERY_MOVES(X)                                                                             \

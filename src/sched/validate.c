@@ -107,18 +107,14 @@ static const char *check_place_in_queue(const sched_query *q) {
 static const char *check_alive(const sched *s, const sched_query *q) {
   uint32_t n_finished = 0, n_given_up = 0;
   HOLDS(q->stages && q->need && !q->ended_ms, "a query that goes on has lost its stages");
-  bool has_final = false;
   for (uint32_t i = 0; i < q->n_stages; i++) {
     const sched_stage *st = q->stages[i];
     TRY_CHECK(check_stage(s, st));
     n_finished += st->state == STAGE_FINISHED;
     n_given_up += st->state == STAGE_CANCELED;
-    has_final = has_final || (st->final && st->state != STAGE_CANCELED);
   }
   HOLDS(n_finished == q->n_finished, "a query miscounts its finished stages");
   HOLDS(n_given_up == q->n_given_up, "a query miscounts the stages that were given up");
-  HOLDS(!q->has_final || has_final, "a query believes in a final stage that is given up");
-  HOLDS(!q->has_final || n_finished + n_given_up < q->n_stages, "a query is over and goes on");
   HOLDS(q->losses < s->config.max_losses || !q->losses, "a query was given up too often");
   TRY_CHECK(check_blocking(q));
   TRY_CHECK(check_place_in_queue(q));

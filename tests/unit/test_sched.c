@@ -330,8 +330,10 @@ static void the_end_of_a_final_stage_waits_for_open_ones(void **state) {
   open_stage(s, "a", "start a.1.0#1 on w1", .final = true);
   open_stage(s, "a", "start a.2.0#1 on w1", .final = true);
   done(s, "a.1.0#1", "");
+  done(s, "a.0.0#1", "a.0 finished");
+  open_stage(s, "a", "start a.3.0#1 on w1", .final = true);
   done(s, "a.2.0#1", "");
-  done(s, "a.0.0#1", "a.0 finished; a succeeded");
+  done(s, "a.3.0#1", "a succeeded");
   story_end(s);
 }
 
