@@ -242,11 +242,11 @@ static rc cut_rows(cut *c, const dsl_node *n, order need, fragment *out) {
   if (facts.windows) return cut_windows(c, n, &facts, need, out);
   if (!facts.rowwise) return cut_on_one(c, n, out);
   fragment f;
+  size_t n_above = c->n_above;
+  if (n->kind == DSL_FILTER) estimate_push_filter(c, one);
   TRY(cut_node(c, dsl_input(n, 0), need, &f));
   if (n->kind == DSL_FILTER) {
-    double keeps = estimate_selectivity(one);
-    f.rows *= keeps;
-    f.selectivity *= keeps;
+    estimate_pop_filter(c, n_above, &f);
   } else {
     keep_keys(c, n, exprs, n_exprs, facts.selector, &f);
   }

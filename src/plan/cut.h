@@ -51,6 +51,15 @@ typedef struct fragment {
   bool rigid; /* a node in it relies on where an exchange put the rows */
 } fragment;
 
+/* A condition of a filter above, on its way down to the source whose rows it keeps: for estimates
+ * only, Polars moves the filter itself. */
+typedef struct condition {
+  expr_name *columns;
+  size_t n;
+  double keeps;
+  bool counted;
+} condition;
+
 typedef struct cut {
   arena *a;
   const described *d;
@@ -58,6 +67,8 @@ typedef struct cut {
   stage_graph *g;
   stage_leaf **leaves; /* by number */
   size_t n_leaves;
+  condition *above; /* of the filters above, a stack */
+  size_t n_above;
   struct shared *shared; /* sub-plans that stand in the plan more than once */
   size_t n_shared;
   err *e;
@@ -116,6 +127,10 @@ bool cut_same_tree(const dsl_node *x, const dsl_node *y);
 void exchange_finish(cut *c, fragment f, const dsl_node *sink);
 
 /* ---- estimate.c ---- */
-double estimate_selectivity(plan_bytes predicate);
+/* Its conditions wait for a source that has their columns … */
+void estimate_push_filter(cut *c, plan_bytes predicate);
+void estimate_source(cut *c, const described_node *dn, fragment *f);
+/* … and those beyond the first `n` that found none count where the filter stands. */
+void estimate_pop_filter(cut *c, size_t n, fragment *f);
 
 #endif

@@ -130,4 +130,5 @@ void cut_source(cut *c, const dsl_node *n, fragment *out) {
     out->spread = SPREAD_REPLICATED;
   else if ((files && split_scan(c, dn, b)) || (frame && split_frame(c, dn, b)))
     out->spread = SPREAD_PARTS;
+  estimate_source(c, dn, out);
 }

@@ -5,7 +5,9 @@
  * are known. */
 #include "plan/cut.h"
 
-enum { MAX_DEPTH = 64 };
+#include <string.h>
+
+enum { MAX_DEPTH = 64, MAX_CONDITIONS = 256 };
 
 typedef struct guess {
   const char *name;
@@ -38,11 +40,15 @@ static bool is_value(plan_bytes expr) {
 
 static double selectivity(plan_bytes expr, int depth);
 
+static bool is_and(plan_bytes binary) {
+  plan_bytes op = inside(binary, "op");
+  return plan_value_is(op, "And") || plan_value_is(op, "LogicalAnd");
+}
+
 static double of_binary(plan_bytes binary, int depth) {
   plan_bytes left = inside(binary, "left"), right = inside(binary, "right");
   plan_bytes op = inside(binary, "op");
-  if (plan_value_is(op, "And") || plan_value_is(op, "LogicalAnd"))
-    return selectivity(left, depth + 1) * selectivity(right, depth + 1);
+  if (is_and(binary)) return selectivity(left, depth + 1) * selectivity(right, depth + 1);
   if (plan_value_is(op, "Or") || plan_value_is(op, "LogicalOr")) {
     double either = selectivity(left, depth + 1) + selectivity(right, depth + 1);
     return either < 1 ? either : 1;
@@ -66,7 +72,50 @@ static double selectivity(plan_bytes expr, int depth) {
   return VALUE_GUESS_PERCENT / 100.0;
 }
 
-double estimate_selectivity(plan_bytes predicate) {
+/* ---- conditions ---- */
+
+static void push_one(cut *c, plan_bytes predicate) {
+  if (!c->above) c->above = ARENA_NEW(c->a, condition, MAX_CONDITIONS);
+  if (c->n_above == MAX_CONDITIONS) return;
+  condition *one = &c->above[c->n_above++];
   double keeps = selectivity(predicate, 0);
-  return keeps > .002 ? keeps : .002;
+  *one = (condition){.keeps = keeps > .002 ? keeps : .002};
+  if (!expr_columns(c->a, predicate, &one->columns, &one->n)) one->n = 0;
+}
+
+static void push(cut *c, plan_bytes predicate, int depth) {
+  plan_bytes binary = inside(predicate, "BinaryExpr");
+  if (depth == MAX_DEPTH || !binary.data || !is_and(binary)) {
+    push_one(c, predicate);
+    return;
+  }
+  push(c, inside(binary, "left"), depth + 1);
+  push(c, inside(binary, "right"), depth + 1);
+}
+
+void estimate_push_filter(cut *c, plan_bytes predicate) {
+  push(c, predicate, 0);
+}
+
+static bool has_all(const described_node *dn, const condition *one) {
+  for (size_t i = 0; i < one->n; i++)
+    if (!describe_dtype(dn, one->columns[i])) return false;
+  return one->n > 0;
+}
+
+static void count(condition *one, fragment *f) {
+  one->counted = true;
+  f->rows *= one->keeps;
+  f->selectivity *= one->keeps;
+}
+
+void estimate_source(cut *c, const described_node *dn, fragment *f) {
+  for (size_t i = 0; i < c->n_above; i++)
+    if (!c->above[i].counted && has_all(dn, &c->above[i])) count(&c->above[i], f);
+}
+
+void estimate_pop_filter(cut *c, size_t n, fragment *f) {
+  for (size_t i = n; i < c->n_above; i++)
+    if (!c->above[i].counted) count(&c->above[i], f);
+  c->n_above = n;
 }
