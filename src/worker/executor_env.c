@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +62,19 @@ void executor_user_deinit(executor_user *u) {
   free(u->name);
   free(u->home);
   *u = (executor_user){0};
+}
+
+tree_owner executor_user_readers(const executor_user *u) {
+  if (u->other) return (tree_owner){.group = u->gid, .folders = 0710, .files = 0640};
+  return (tree_owner){.group = (gid_t)-1, .folders = 0700, .files = 0600};
+}
+
+rc executor_user_make_folder(const executor_user *u, const char *path, err *e) {
+  tree_owner readers = executor_user_readers(u);
+  if (mkdir(path, 0700) && errno != EEXIST) return ERR_ERRNO(e, errno, "making %s", path);
+  if (chown(path, (uid_t)-1, readers.group) || chmod(path, readers.folders))
+    return ERR_ERRNO(e, errno, "opening %s to the executors", path);
+  return RC_OK;
 }
 
 /* ---- what ---- */

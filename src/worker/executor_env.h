@@ -7,6 +7,7 @@
 #define FLOE_WORKER_EXECUTOR_ENV_H
 
 #include "base/err.h"
+#include "base/tree.h"
 #include "conf/conf.h"
 #include "worker/resources.h"
 
@@ -25,6 +26,12 @@ MUST_CHECK rc executor_user_find(const conf *c, executor_user *out, err *e);
 /* RC_DENIED, with what to do, when that user cannot execute `program`. */
 MUST_CHECK rc executor_user_check(const executor_user *u, const char *program, err *e);
 void executor_user_deinit(executor_user *u);
+
+/* How our own files stand when the executors, and no other users, shall read them: folders can be
+ * entered, not listed. */
+tree_owner executor_user_readers(const executor_user *u);
+/* Makes such a folder, unless it is there. */
+MUST_CHECK rc executor_user_make_folder(const executor_user *u, const char *path, err *e);
 
 /* The folder that holds the Python package floe_executor, beside the running binary. */
 MUST_CHECK rc executor_package_dir(char **out, err *e);

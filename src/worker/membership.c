@@ -5,7 +5,6 @@
 #include "worker/membership.h"
 
 #include "base/clock.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/grpc_client.h"
@@ -23,7 +22,7 @@ enum {
   LONGEST_PAUSE_MS = 5000,
 };
 
-typedef enum member_state { NEW_MEMBER, JOINING, JOINED, LEAVING } member_state;
+typedef enum member_state { OUTSIDE, JOINING, JOINED, LEAVING } member_state;
 
 struct membership {
   membership_config config;
@@ -31,8 +30,7 @@ struct membership {
   grpc_channel *channel;
   grpc_request *call; /* NULL: none is out */
   uv_timer_t next, lease;
-  uuid_text incarnation;
-  char *task_address;
+  char *task_address, *shuffle_address;
   int64_t sent_ms;
   unsigned pause_ms, heartbeat_ms, lease_ms;
   bool known; /* what the last heartbeat's answer said */
@@ -122,9 +120,11 @@ static void join(membership *m) {
   Cluster__JoinRequest r;
   cluster__join_request__init(&r);
   r.instance_id = c->instance_id;
-  r.incarnation = m->incarnation.s;
+  r.incarnation = (char *)(uintptr_t)m->config.incarnation;
   if (c->cluster_id) r.cluster_id = c->cluster_id;
   r.task_address = m->task_address;
+  r.shuffle_address = m->shuffle_address;
+  r.shuffle_folder = (char *)(uintptr_t)m->config.shuffle_folder;
   r.slots = m->config.share.slots;
   r.threads_per_slot = m->config.share.threads;
   r.memory_bytes = m->config.share.memory_bytes * m->config.share.slots;
@@ -158,7 +158,9 @@ static void on_heartbeat_done(void *arg, rc code, const char *text) {
   } else if (!m->known) {
     LOG_WARN("the scheduler does not know this worker any more: joining again", "address",
              m->task_address);
-    join(m);
+    m->state = OUTSIDE;
+    uv_timer_stop(&m->lease);
+    m->config.on_forgotten(m->config.owner);
   } else {
     contacted(m);
   }
@@ -168,7 +170,7 @@ static void beat(membership *m) {
   Cluster__HeartbeatRequest r;
   cluster__heartbeat_request__init(&r);
   r.instance_id = m->config.conf->instance_id;
-  r.incarnation = m->incarnation.s;
+  r.incarnation = (char *)(uintptr_t)m->config.incarnation;
   r.running_tasks = (uint32_t)pool_running(m->config.pool);
   r.resident_bytes = resources_resident_bytes(getpid()) + pool_resident_bytes(m->config.pool);
   m->known = false;
@@ -217,10 +219,10 @@ membership *membership_new(const membership_config *config) {
   const conf *c = config->conf;
   membership *m = NEW(membership);
   m->config = *config;
-  m->incarnation = uuid_print(uuid_random());
   m->pause_ms = FIRST_PAUSE_MS;
   m->heartbeat_ms = (unsigned)c->worker.heartbeat_ms;
   m->task_address = print_address(&c->worker.task_public, config->task_port);
+  m->shuffle_address = print_address(&c->worker.shuffle_public, config->shuffle_port);
   grpc_channel_config channel = {.host = c->static_leader.scheduler.host,
                                  .port = c->static_leader.scheduler.port,
                                  .token = c->cluster.token};
@@ -233,7 +235,7 @@ membership *membership_new(const membership_config *config) {
 }
 
 void membership_join(membership *m) {
-  if (m->state == NEW_MEMBER) join(m);
+  if (m->state == OUTSIDE) join(m);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -268,12 +270,13 @@ void membership_leave(membership *m, void (*done)(void *), void *arg) {
   Cluster__LeaveRequest r;
   cluster__leave_request__init(&r);
   r.instance_id = m->config.conf->instance_id;
-  r.incarnation = m->incarnation.s;
+  r.incarnation = (char *)(uintptr_t)m->config.incarnation;
   call(m, "/cluster.Membership/Leave", &r.base, LEAVE_MS, NULL, on_leave_done);
 }
 
 void membership_free(membership *m) {
   if (!m) return;
   free(m->task_address);
+  free(m->shuffle_address);
   free(m);
 }

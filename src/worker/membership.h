@@ -14,14 +14,19 @@ typedef struct membership_config { /* borrowed */
   const conf *conf;
   const pool *pool;
   slot_share share;
-  int task_port; /* that we listen on */
+  const char *incarnation;
+  const char *shuffle_folder;
+  int task_port, shuffle_port; /* that we listen on */
   void *owner;
   /* Nothing heard for the lease: another worker may be doing our tasks by now. */
   void (*on_lease_lost)(void *owner);
+  /* The scheduler does not know this worker, nor the files that it keeps for other stages. It joins
+   * again when membership_join is called. */
+  void (*on_forgotten)(void *owner);
 } membership_config;
 
 membership *membership_new(const membership_config *config);
-void membership_join(membership *m); /* once */
+void membership_join(membership *m); /* at first, and after on_forgotten */
 /* Says goodbye if it can within a second; `done` follows from the loop. */
 void membership_leave(membership *m, void (*done)(void *), void *arg);
 void membership_free(membership *m); /* after done; NULL is fine */

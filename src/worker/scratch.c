@@ -6,12 +6,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "store/location.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,51 +19,6 @@
 #include <unistd.h>
 
 #define ATTEMPT_PREFIX ".attempt-"
-
-/* ---- folders ---- */
-
-static rc make_one(const char *path, bool *made, err *e) {
-  *made = mkdir(path, 0755) == 0;
-  if (!*made && errno != EEXIST) return ERR_ERRNO(e, errno, "making folder %s", path);
-  /* A strict umask must not lock the executors' user out. */
-  if (*made && chmod(path, 0755)) return ERR_ERRNO(e, errno, "opening folder %s", path);
-  return RC_OK;
-}
-
-static rc make_path(const char *path, bool *made_last, err *e) {
-  char *part = mem_strdup(path);
-  rc r = RC_OK;
-  for (char *slash = strchr(part + 1, '/'); slash && r == RC_OK; slash = strchr(slash + 1, '/')) {
-    *slash = '\0';
-    r = make_one(part, made_last, e);
-    *slash = '/';
-  }
-  if (r == RC_OK) r = make_one(part, made_last, e);
-  free(part);
-  return r;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at) {
-  (void)st, (void)flag, (void)at;
-  remove(path);
-  return 0;
-}
-
-static void remove_tree(const char *path) {
-  enum { OPEN_FOLDERS = 16 };
-  nftw(path, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A folder with a foreseeable name in a place like /tmp must be ours and no link. */
-static rc check_ours(const char *path, err *e) {
-  struct stat st;
-  if (lstat(path, &st)) return ERR_ERRNO(e, errno, "looking at %s", path);
-  if (S_ISDIR(st.st_mode) && st.st_uid == geteuid()) return RC_OK;
-  return ERR(e, RC_DENIED,
-             "expected %s to be a folder of user %u, found one of user %u, or a link; remove it or "
-             "set POLARS_TEMP_DIR",
-             path, (unsigned)geteuid(), (unsigned)st.st_uid);
-}
 
 /* ---- the worker's folder ---- */
 
@@ -87,7 +42,7 @@ static void remove_leftovers(const char *dir) {
     free(path);
   }
   if (d) closedir(d);
-  remove_tree(dir);
+  tree_remove(dir);
 }
 
 static rc make_executor_dir(const scratch *s, err *e) {
@@ -99,14 +54,22 @@ static rc make_executor_dir(const scratch *s, err *e) {
 
 static rc open_dir(const scratch *s, err *e) {
   bool made;
-  TRY(make_path(s->dir, &made, e));
-  TRY(check_ours(s->dir, e));
+  TRY(tree_make(s->dir, &made, e));
+  TRY(tree_check_ours(s->dir, "POLARS_TEMP_DIR", e));
   if (!made) {
     remove_leftovers(s->dir);
-    TRY(make_one(s->dir, &made, e));
-    TRY(check_ours(s->dir, e));
+    TRY(tree_make(s->dir, NULL, e));
+    TRY(tree_check_ours(s->dir, "POLARS_TEMP_DIR", e));
   }
+  TRY(executor_user_make_folder(&s->user, s->fetch_dir, e));
   return make_executor_dir(s, e);
+}
+
+static void free_names(scratch *s) {
+  free(s->dir);
+  free(s->executor_dir);
+  free(s->fetch_dir);
+  *s = (scratch){0};
 }
 
 rc scratch_open(scratch *s, const char *temp_dir, const char *instance_id,
@@ -116,29 +79,28 @@ rc scratch_open(scratch *s, const char *temp_dir, const char *instance_id,
     if (*c == '/') *c = '_';
   *s = (scratch){.dir = mem_printf("%s/worker-%s", temp_dir, name), .user = *user};
   s->executor_dir = mem_printf("%s/executor", s->dir);
+  s->fetch_dir = mem_printf("%s/fetched", s->dir);
   free(name);
   rc r = open_dir(s, e);
   if (r == RC_OK) return RC_OK;
-  free(s->dir);
-  free(s->executor_dir);
-  *s = (scratch){0};
+  free_names(s);
   return err_prefix(e, r, "temp_dir: ");
 }
 
 void scratch_close(scratch *s) {
-  if (s->dir) remove_tree(s->dir);
-  free(s->dir);
-  free(s->executor_dir);
-  *s = (scratch){0};
+  if (s->dir) tree_remove(s->dir);
+  free_names(s);
 }
 
 /* ---- one attempt ---- */
 
-void output_local(output *o, const scratch *s, const char *attempt, const char *directory) {
+void output_local(output *o, const scratch *s, const char *attempt, const char *directory,
+                  unsigned part) {
   *o = (output){
       .scratch_path = mem_printf("%s/" ATTEMPT_PREFIX "%s.parquet", directory, attempt),
       .directory = mem_strdup(directory),
       .marker = mem_printf("%s/attempt-%s", s->dir, attempt),
+      .part = part,
   };
 }
 
@@ -158,7 +120,7 @@ static rc make_file(const char *path, const executor_user *user, err *e) {
 rc output_prepare(output *o, const scratch *s, err *e) {
   if (!o->scratch_path) return RC_OK;
   if (o->directory) {
-    TRY(make_path(o->directory, &o->made_directory, e));
+    TRY(tree_make(o->directory, &o->made_directory, e));
     if (symlink(o->scratch_path, o->marker))
       return ERR_ERRNO(e, errno, "noting an attempt in %s", s->dir);
   }
@@ -169,7 +131,7 @@ rc output_commit(output *o, err *e) {
   /* From now on it is the worker's: another query's Python must not change it. */
   if (lchown(o->scratch_path, geteuid(), getegid()))
     return ERR_ERRNO(e, errno, "taking over %s", o->scratch_path);
-  char *final_path = mem_printf("%s/" LOCATION_FIRST_PART, o->directory);
+  char *final_path = mem_printf("%s/%s", o->directory, location_part(o->part).s);
   rc r = RC_OK;
   if (rename(o->scratch_path, final_path))
     r = ERR_ERRNO(e, errno, "naming the result %s", final_path);

@@ -5,6 +5,7 @@
  *     attempt-<id>.parquet                     a result on its way to a store
  *     attempt-<id> -> /results/…/.attempt-…    where an unfinished local result lies
  *     executor/                                the executors': spilled data, TMPDIR
+ *     fetched/<attempt id>/                    files of other workers that an attempt reads
  *
  * What a dead worker of the same name left is removed at start. Blocking. */
 #ifndef FLOE_WORKER_SCRATCH_H
@@ -16,8 +17,8 @@
 #include <stdint.h>
 
 typedef struct scratch {
-  char *dir, *executor_dir; /* owned */
-  executor_user user;       /* who writes; its strings are borrowed */
+  char *dir, *executor_dir, *fetch_dir; /* owned */
+  executor_user user;                   /* who writes; its strings are borrowed */
 } scratch;
 
 MUST_CHECK rc scratch_open(scratch *s, const char *temp_dir, const char *instance_id,
@@ -30,14 +31,16 @@ typedef struct output {
   char *scratch_path; /* NULL: the plan writes to the user's own destination */
   char *directory;    /* of a local result; NULL: none */
   char *marker;       /* the link to scratch_path */
+  unsigned part;      /* number of the local result's file */
   bool made_directory;
 } output;
 
-void output_local(output *o, const scratch *s, const char *attempt, const char *directory);
+void output_local(output *o, const scratch *s, const char *attempt, const char *directory,
+                  unsigned part);
 void output_upload(output *o, const scratch *s, const char *attempt);
 /* Makes folders and an empty scratch file that the executors' user may write. */
 MUST_CHECK rc output_prepare(output *o, const scratch *s, err *e);
-/* The local result gets its name: part-00000.parquet. */
+/* The local result gets its name: part-00000.parquet … */
 MUST_CHECK rc output_commit(output *o, err *e);
 MUST_CHECK rc output_size(const char *path, uint64_t *bytes, err *e);
 /* Removes whatever is not committed; harmless after output_commit. */

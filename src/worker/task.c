@@ -1,126 +1,31 @@
 /* worker/task.c: see task.h. SPDX-License-Identifier: Apache-2.0 */
-#include "worker/task.h"
+#include "worker/task_internal.h"
 
-#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/spool.h"
-#include "net/pb_split.h"
 #include "store/http.h"
-#include "store/location.h"
-#include "worker/splice.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 enum {
-  PLAN_FIELD = 17,         /* of RunTaskRequest */
-  MAX_FIELDS = 256 * 1024, /* bytes of all its other fields */
+  PLAN_FIELD = 17,       /* of RunTaskRequest */
+  MAX_FIELDS = 64 << 20, /* bytes of all its other fields: the names of many files, above all */
   PLAN_IN_MEMORY = 1 << 20,
 };
 
-typedef enum task_phase { RECEIVING, PREPARING, WORKING, FINISHING } task_phase;
-
-struct task {
-  task_config config;
-  task_phase phase;
-  pb_split split;
-  Cluster__RunTaskRequest *request; /* NULL until the first byte of the plan */
-  plan_splice splice;
-  spool *plan;
-  output output;
-  pool_job job;
-  uv_work_t work;
-  atomic_bool canceled;
-  uint64_t received_ns, run_end_ns;
-  /* how it ends */
-  rc code; /* of a request that is not valid, or of the worker's own part */
-  err error;
-  bool refused; /* the request itself was at fault */
-  bool commit;  /* the executor is done and all is well so far */
-  Cluster__FailureKind failure;
-  char *error_type, *error_message;
-  Executor__Done *done; /* owned: the executor's report */
-  uint64_t bytes, peak_rss_bytes;
-};
-
-/* ---- the answer ---- */
-
 static void task_free(task *t) {
   pb_split_deinit(&t->split);
-  cluster__run_task_request__free_unpacked(t->request, NULL);
   executor__done__free_unpacked(t->done, NULL);
+  inputs_deinit(&t->inputs);
   splice_deinit(&t->splice);
+  cluster__run_task_request__free_unpacked(t->request, NULL);
   spool_free(t->plan);
   output_deinit(&t->output);
+  free(t->shuffle_dir);
+  free(t->sizes);
   free(t->error_type);
   free(t->error_message);
   free(t);
-}
-
-static char *result_location(const task *t) {
-  const Cluster__RunTaskRequest *r = t->request;
-  if (t->output.directory) return mem_printf("%s/" LOCATION_FIRST_PART, t->output.directory);
-  if (r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_UPLOAD)
-    return mem_strdup(r->upload->location);
-  return mem_strdup(r->user_sink ? r->user_sink->path : "");
-}
-
-static void answer_output(task *t, Cluster__RunTaskResponse *response) {
-  Cluster__OutputFile file, *files = &file;
-  Cluster__TaskOutput result;
-  cluster__output_file__init(&file);
-  cluster__task_output__init(&result);
-  file.location = result_location(t);
-  file.bytes = t->bytes;
-  result.n_files = *file.location ? 1 : 0;
-  result.files = &files;
-  result.has_rows = t->done->opt_rows_case == EXECUTOR__DONE__OPT_ROWS_ROWS;
-  result.rows = result.has_rows ? t->done->rows : 0;
-  result.head = t->done->head;
-  result.head_error = t->done->head_error;
-  response->outcome_case = CLUSTER__RUN_TASK_RESPONSE__OUTCOME_OUTPUT;
-  response->output = &result;
-  t->config.on_answer(t->config.owner, response, RC_OK, "");
-  free(file.location);
-}
-
-static void answer_failure(task *t, Cluster__RunTaskResponse *response) {
-  Cluster__TaskFailure failure;
-  cluster__task_failure__init(&failure);
-  failure.kind = t->failure;
-  if (t->error_type) failure.error_type = t->error_type;
-  if (t->error_message) failure.message = t->error_message;
-  response->outcome_case = CLUSTER__RUN_TASK_RESPONSE__OUTCOME_FAILURE;
-  response->failure = &failure;
-  t->config.on_answer(t->config.owner, response, RC_OK, "");
-}
-
-static uint64_t us_between(uint64_t from_ns, uint64_t to_ns) {
-  return from_ns && to_ns > from_ns ? (to_ns - from_ns) / 1000 : 0;
-}
-
-static void answer(task *t) {
-  if (t->refused) {
-    t->config.on_answer(t->config.owner, NULL, t->code, t->error.text);
-    return;
-  }
-  Cluster__RunTaskResponse response;
-  Cluster__TaskTimes times;
-  cluster__run_task_response__init(&response);
-  cluster__task_times__init(&times);
-  response.times = &times;
-  times.queued_us = us_between(t->received_ns, t->job.started_ns);
-  times.run_us = t->done ? t->done->run_us : us_between(t->job.started_ns, t->run_end_ns);
-  times.cpu_us = t->done ? t->done->cpu_us : 0;
-  times.commit_us = us_between(t->run_end_ns, uv_hrtime());
-  times.peak_rss_bytes = t->peak_rss_bytes;
-  if (t->failure == CLUSTER__FAILURE_KIND__FAILURE_UNSPECIFIED)
-    answer_output(t, &response);
-  else
-    answer_failure(t, &response);
 }
 
 /* The first failure is the one that is told. */
@@ -131,31 +36,98 @@ static void fail(task *t, Cluster__FailureKind kind, const char *type, const cha
   t->error_message = mem_strdup(message);
 }
 
+static void forget_failure(task *t) {
+  free(t->error_type);
+  free(t->error_message);
+  t->error_type = t->error_message = NULL;
+  t->failure = CLUSTER__FAILURE_KIND__FAILURE_UNSPECIFIED;
+}
+
+static bool is_canceled(const task *t) {
+  return atomic_load(&t->canceled);
+}
+
 static void fail_worker(task *t) {
   fail(t, CLUSTER__FAILURE_KIND__FAILURE_WORKER, "", t->error.text);
 }
 
 /* ---- finish ---- */
 
+/* What the executor says of its files is looked at, not believed. */
+static rc measure_shuffled(task *t, err *e) {
+  uint32_t partitions = t->request->shuffle->partitions;
+  size_t n = t->done->n_shuffled;
+  t->sizes = mem_new((n + 1) * sizeof *t->sizes);
+  for (size_t i = 0; i < n; i++) {
+    const Executor__ShuffledFile *f = t->done->shuffled[i];
+    if (!tree_is_plain(f->name) || f->partition >= (partitions ? partitions : 1))
+      return ERR(e, RC_INTERNAL, "the executor wrote \"%s\" as partition %u of %u", f->name,
+                 f->partition, partitions);
+    char *path = mem_printf("%s/%s", t->shuffle_dir, f->name);
+    rc r = output_size(path, &t->sizes[i], e);
+    free(path);
+    TRY(r);
+  }
+  return RC_OK;
+}
+
 static rc commit(task *t, err *e) {
+  if (t->shuffle_dir) {
+    TRY(shuffle_keep(t->config.shuffle, t->shuffle_dir, e));
+    TRY(measure_shuffled(t, e));
+  }
+  if (t->output.scratch_path) TRY(output_size(t->output.scratch_path, &t->bytes, e));
+  if (is_canceled(t)) return ERR(e, RC_CANCELLED, "cancelled");
   if (!t->output.scratch_path) return RC_OK;
-  TRY(output_size(t->output.scratch_path, &t->bytes, e));
-  if (atomic_load(&t->canceled)) return ERR(e, RC_CANCELLED, "cancelled");
   if (t->output.directory) return output_commit(&t->output, e);
   return store_put_file(t->request->upload->url, t->output.scratch_path, &t->canceled, e);
 }
 
+static void clean_up(task *t) {
+  output_discard(&t->output);
+  if (t->shuffle_dir && (!t->commit || t->code != RC_OK))
+    shuffle_drop(t->config.shuffle, t->request->query_id, t->request->attempt_id);
+  if (t->inputs.n_fetched) tree_remove(t->inputs.fetch_dir);
+}
+
 static void finish_work(uv_work_t *work) {
   task *t = work->data;
-  if (t->commit) t->code = commit(t, &t->error);
-  output_discard(&t->output);
+  if (t->commit)
+    t->code = commit(t, &t->error);
+  else if (t->run_end_ns) /* did the executor fail because an input went away? */
+    (void)!inputs_check(&t->inputs, &t->lost);
+  clean_up(t);
 }
+
+static void fail_lost(task *t, const char *text) {
+  fail(t, CLUSTER__FAILURE_KIND__FAILURE_INPUT_LOST, "", text);
+  if (t->failure == CLUSTER__FAILURE_KIND__FAILURE_INPUT_LOST)
+    LOG_WARN("an input of a task is lost", "query", t->request->query_id, "attempt",
+             t->request->attempt_id, "error", t->error_message);
+}
+
+/* Whatever the executor made of it: the query itself is not at fault. */
+static void check_lost(task *t) {
+  bool may_be = t->failure == CLUSTER__FAILURE_KIND__FAILURE_QUERY ||
+                t->failure == CLUSTER__FAILURE_KIND__FAILURE_EXECUTOR_LOST;
+  if (!may_be || t->lost.code == RC_OK) return;
+  forget_failure(t);
+  fail_lost(t, t->lost.text);
+}
+
+static void finish(task *t);
 
 static void finished(uv_work_t *work, int status) {
   (void)status;
   task *t = work->data;
   if (t->commit && t->code != RC_OK) fail_worker(t);
-  answer(t);
+  check_lost(t);
+  if (t->commit && t->code == RC_OK && t->shuffle_dir && is_canceled(t)) {
+    t->commit = false; /* nobody will hear of these files: once more, to remove them */
+    finish(t);
+    return;
+  }
+  task_answer(t);
   task_free(t);
 }
 
@@ -166,10 +138,6 @@ static void finish(task *t) {
 }
 
 /* ---- run ---- */
-
-static bool is_canceled(task *t) {
-  return atomic_load(&t->canceled);
-}
 
 static void take_done(task *t, executor_result *result) {
   if (!result->done->ok) {
@@ -202,35 +170,10 @@ static void on_job_end(pool_job *job, executor_result *result) {
   finish(t);
 }
 
-static rc fill_run(task *t, err *e) {
-  const Cluster__RunTaskRequest *r = t->request;
-  Executor__Run *run = &t->job.run;
-  executor__run__init(run);
-  t->job.plan_fd = spool_fd(t->plan);
-  if (t->job.plan_fd < 0) {
-    const uint8_t *data;
-    TRY(spool_view(t->plan, &data, e));
-    run->plan = (ProtobufCBinaryData){(size_t)spool_len(t->plan), (uint8_t *)(uintptr_t)data};
-  }
-  run->engine = r->engine;
-  if (r->has_optimization_flags) {
-    run->opt_optimization_flags_case = EXECUTOR__RUN__OPT_OPTIMIZATION_FLAGS_OPTIMIZATION_FLAGS;
-    run->optimization_flags = r->optimization_flags;
-  }
-  run->head_rows = r->head_rows;
-  if (t->output.scratch_path) {
-    run->result_path = t->output.scratch_path;
-  } else if (r->user_sink) {
-    run->sink_path = r->user_sink->path;
-    run->sink_format = r->user_sink->format;
-  }
-  return RC_OK;
-}
-
 static void run(task *t) {
   t->phase = WORKING;
   t->job.on_end = on_job_end;
-  t->code = fill_run(t, &t->error);
+  t->code = task_fill_run(t, &t->error);
   if (t->code == RC_OK) {
     pool_submit(t->config.pool, &t->job);
   } else {
@@ -241,15 +184,29 @@ static void run(task *t) {
 
 /* ---- prepare ---- */
 
+static rc prepare(task *t, err *e) {
+  const Cluster__RunTaskRequest *r = t->request;
+  TRY(output_prepare(&t->output, t->config.scratch, e));
+  if (r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE)
+    TRY(shuffle_prepare(t->config.shuffle, r->query_id, r->attempt_id, &t->shuffle_dir, e));
+  char *fetch_dir = task_fetch_dir(t);
+  inputs_locate(&t->inputs, r, t->config.shuffle, fetch_dir);
+  free(fetch_dir);
+  return inputs_check(&t->inputs, &t->lost);
+}
+
 static void prepare_work(uv_work_t *work) {
   task *t = work->data;
-  t->code = output_prepare(&t->output, t->config.scratch, &t->error);
+  t->code = prepare(t, &t->error);
 }
 
 static void prepared(uv_work_t *work, int status) {
   (void)status;
   task *t = work->data;
-  if (t->code != RC_OK) fail_worker(t);
+  if (t->lost.code != RC_OK)
+    fail_lost(t, t->lost.text);
+  else if (t->code != RC_OK)
+    fail_worker(t);
   if (t->code != RC_OK || is_canceled(t))
     finish(t);
   else
@@ -264,56 +221,9 @@ static void refuse(task *t, rc code) {
   finish(t);
 }
 
-static rc choose_runtime(task *t, err *e) {
-  const Cluster__RunTaskRequest *r = t->request;
-  size_t n;
-  const runtime *runtimes = pool_runtimes(t->config.pool, &n);
-  int chosen = runtime_choose(runtimes, n, &r->plan_header, r->python_version, r->polars_version);
-  if (chosen >= 0) {
-    t->job.runtime = (size_t)chosen;
-    return RC_OK;
-  }
-  buf have = {0};
-  runtime_print(runtimes, n, &have);
-  const char *python = *r->python_version ? r->python_version : "any";
-  rc failed = ERR(e, RC_PRECONDITION,
-                  "this worker has no runtime for plans of Polars %s with Python %s; it has: %s",
-                  r->polars_version, python, buf_text(&have));
-  buf_deinit(&have);
-  return failed;
-}
-
-static rc choose_output(task *t, err *e) {
-  const Cluster__RunTaskRequest *r = t->request;
-  uuid id;
-  if (!uuid_parse(r->attempt_id, &id)) /* it becomes part of paths */
-    return ERR(e, RC_INVALID, "attempt_id: expected a UUID, found \"%s\"", r->attempt_id);
-  bool upload = r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_UPLOAD;
-  bool local = r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_LOCAL;
-  if (local && r->local->directory[0] != '/')
-    return ERR(e, RC_INVALID, "output directory: expected an absolute path, found \"%s\"",
-               r->local->directory);
-  if ((local || upload) != (r->placeholder_len != 0))
-    return ERR(e, RC_INVALID, "expected an output and a placeholder in the plan, or neither");
-  if (local)
-    output_local(&t->output, t->config.scratch, r->attempt_id, r->local->directory);
-  else if (upload)
-    output_upload(&t->output, t->config.scratch, r->attempt_id);
-  return splice_init(&t->splice, r->placeholder_offset, r->placeholder_len, t->output.scratch_path,
-                     e);
-}
-
-/* All other fields are known: the plan is always the last. */
-static rc begin(task *t, err *e) {
-  t->request = cluster__run_task_request__unpack(NULL, t->split.rest.len, t->split.rest.data);
-  if (!t->request) return ERR(e, RC_INVALID, "RunTaskRequest does not decode");
-  TRY(choose_output(t, e));
-  return choose_runtime(t, e);
-}
-
 static rc on_plan(void *arg, const uint8_t *data, size_t len, err *e) {
   task *t = arg;
-  if (!t->request) TRY(begin(t, e));
+  if (!t->request) TRY(task_begin(t, e));
   return splice_feed(&t->splice, data, len, t->plan, e);
 }
 

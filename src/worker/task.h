@@ -1,9 +1,9 @@
 /* worker/task.h: one attempt at one task, from the first byte of its plan to its answer.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   receive (the plan goes into a spool, its placeholder becomes a path)
- *   → prepare (folders, scratch file; thread pool) → run (pool.h) → finish (commit or upload, or
- *   clean up; thread pool) → answer
+ *   receive (the plan goes into a spool, its splices put in)
+ *   → prepare (folders, scratch file, where the inputs are; thread pool) → run (pool.h)
+ *   → finish (commit or upload, or clean up; thread pool) → answer
  *
  * A cancel at any point leads to `finish`, which then only cleans up. */
 #ifndef FLOE_WORKER_TASK_H
@@ -11,6 +11,7 @@
 
 #include "worker/pool.h"
 #include "worker/scratch.h"
+#include "worker/shuffle.h"
 
 #include <cluster.pb-c.h>
 
@@ -20,6 +21,7 @@ typedef struct task_config { /* borrowed while the task lives */
   uv_loop_t *loop;
   pool *pool;
   const scratch *scratch;
+  const shuffle *shuffle;
   void *owner;
   /* The answer, once; then the task is gone. `response` is NULL when the request was not a valid
    * one: then code and text say why. */

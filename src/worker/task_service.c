@@ -24,7 +24,7 @@ struct task_service {
   task_service_config config;
   grpc_server *server;
   list running; /* of running */
-  size_t n_running;
+  size_t n_running, n_drops;
   bool ready, server_done, stopping;
   void (*done)(void *);
   void *done_arg;
@@ -41,7 +41,7 @@ typedef struct running {
 /* ---- one attempt ---- */
 
 static void check_stopped(task_service *s) {
-  if (s->stopping && s->server_done && !s->n_running) s->done(s->done_arg);
+  if (s->stopping && s->server_done && !s->n_running && !s->n_drops) s->done(s->done_arg);
 }
 
 static void release(running *r) {
@@ -104,6 +104,7 @@ static void on_open(grpc_call *call, uint64_t message_len) {
   task_config config = {.loop = s->config.loop,
                         .pool = s->config.pool,
                         .scratch = s->config.scratch,
+                        .shuffle = s->config.shuffle,
                         .owner = r,
                         .on_answer = on_answer};
   r->task = task_new(&config);
@@ -122,6 +123,64 @@ static void on_end(grpc_call *call) {
   if (r && r->task) task_received(r->task);
 }
 
+/* ---- files that nobody will read any more ---- */
+
+typedef struct drop {
+  uv_work_t work;
+  task_service *service;
+  grpc_call *call; /* a reference */
+  Cluster__DropShuffleRequest *request;
+} drop;
+
+static rc check_drop(const Cluster__DropShuffleRequest *r, err *e) {
+  uuid id;
+  if (!r) return ERR(e, RC_INVALID, "DropShuffleRequest does not decode");
+  if (!uuid_parse(r->query_id, &id))
+    return ERR(e, RC_INVALID, "query_id: expected a UUID, found \"%s\"", r->query_id);
+  for (size_t i = 0; i < r->n_attempt_ids; i++)
+    if (!uuid_parse(r->attempt_ids[i], &id))
+      return ERR(e, RC_INVALID, "attempt_ids: expected UUIDs, found \"%s\"", r->attempt_ids[i]);
+  return RC_OK;
+}
+
+static void drop_work(uv_work_t *work) {
+  const drop *d = work->data;
+  const Cluster__DropShuffleRequest *r = d->request;
+  if (!r->n_attempt_ids) shuffle_drop(d->service->config.shuffle, r->query_id, NULL);
+  for (size_t i = 0; i < r->n_attempt_ids; i++)
+    shuffle_drop(d->service->config.shuffle, r->query_id, r->attempt_ids[i]);
+}
+
+static void dropped(uv_work_t *work, int status) {
+  (void)status;
+  drop *d = work->data;
+  task_service *s = d->service;
+  grpc_call_send(d->call, NULL, 0); /* DropShuffleResponse has no fields */
+  grpc_call_finish(d->call, RC_OK, "");
+  grpc_call_unref(d->call);
+  cluster__drop_shuffle_request__free_unpacked(d->request, NULL);
+  free(d);
+  s->n_drops--;
+  check_stopped(s);
+}
+
+static void on_drop(grpc_call *call, const uint8_t *message, size_t len) {
+  task_service *s = grpc_call_user(call);
+  Cluster__DropShuffleRequest *request = cluster__drop_shuffle_request__unpack(NULL, len, message);
+  err e = {0};
+  rc r = check_drop(request, &e);
+  if (r != RC_OK) {
+    grpc_call_finish(call, r, e.text);
+    cluster__drop_shuffle_request__free_unpacked(request, NULL);
+    return;
+  }
+  drop *d = NEW(drop);
+  *d = (drop){.service = s, .call = grpc_call_ref(call), .request = request};
+  d->work.data = d;
+  s->n_drops++;
+  uv_queue_work(s->config.loop, &d->work, drop_work, dropped);
+}
+
 static void on_health(grpc_call *call, const uint8_t *message, size_t len) {
   (void)message, (void)len;
   const task_service *s = grpc_call_user(call);
@@ -134,6 +193,7 @@ static const grpc_method METHODS[] = {
      .on_bytes = on_bytes,
      .on_end = on_end,
      .max_message = (uint64_t)MAX_REQUEST_MIB << 20},
+    {.path = "/cluster.Tasks/DropShuffle", .on_request = on_drop},
     {.path = HEALTH_CHECK_PATH, .on_request = on_health, .no_token = true},
 };
 

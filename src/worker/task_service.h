@@ -1,10 +1,11 @@
-/* worker/task_service.h: what a worker answers on 5052: RunTask, and health.
+/* worker/task_service.h: what a worker answers on 5052: RunTask, DropShuffle, and health.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLOE_WORKER_TASK_SERVICE_H
 #define FLOE_WORKER_TASK_SERVICE_H
 
 #include "worker/pool.h"
 #include "worker/scratch.h"
+#include "worker/shuffle.h"
 
 typedef struct task_service task_service;
 
@@ -13,6 +14,7 @@ typedef struct task_service_config { /* borrowed for the service's life */
   const conf *conf;
   pool *pool;
   const scratch *scratch;
+  const shuffle *shuffle;
   unsigned slots;
 } task_service_config;
 

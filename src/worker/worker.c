@@ -16,12 +16,15 @@ struct worker {
   const conf *conf;
   uv_loop_t *loop;
   executor_user user;
+  uuid_text incarnation;
   scratch scratch;
+  shuffle shuffle;
+  uv_work_t drop; /* of all shuffle files */
   slot_share share;
   pool *pool;
   task_service *tasks;
   membership *membership;
-  int parts; /* that still run */
+  int parts; /* that still run and must end before the worker does */
   void (*done)(void *);
   void *done_arg;
 };
@@ -39,6 +42,27 @@ static void on_probed(void *owner) {
 static void on_lease_lost(void *owner) {
   worker *w = owner;
   task_service_kill_all(w->tasks, "the worker lost contact with the scheduler");
+}
+
+static void drop_work(uv_work_t *work) {
+  shuffle_drop_all(&((worker *)work->data)->shuffle);
+}
+
+static void on_part_done(void *arg);
+
+static void dropped(uv_work_t *work, int status) {
+  (void)status;
+  worker *w = work->data;
+  membership_join(w->membership);
+  on_part_done(w);
+}
+
+/* Whoever else holds shares of a query with us has been told that our files are lost. */
+static void on_forgotten(void *owner) {
+  worker *w = owner;
+  w->parts++;
+  w->drop.data = w;
+  uv_queue_work(w->loop, &w->drop, drop_work, dropped);
 }
 
 static void log_share(const worker *w) {
@@ -70,9 +94,13 @@ static void start_membership(worker *w) {
       .conf = w->conf,
       .pool = w->pool,
       .share = w->share,
+      .incarnation = w->incarnation.s,
+      .shuffle_folder = w->shuffle.dir,
       .task_port = task_service_port(w->tasks),
+      .shuffle_port = w->conf->worker.shuffle_bind.port,
       .owner = w,
       .on_lease_lost = on_lease_lost,
+      .on_forgotten = on_forgotten,
   };
   w->membership = membership_new(&config);
 }
@@ -83,6 +111,7 @@ static rc start_tasks(worker *w, err *e) {
       .conf = w->conf,
       .pool = w->pool,
       .scratch = &w->scratch,
+      .shuffle = &w->shuffle,
       .slots = w->share.slots,
   };
   return task_service_new(&config, &w->tasks, e);
@@ -94,6 +123,9 @@ static rc start(worker *w, err *e) {
   w->share = resources_divide(resources_read(""), w->conf);
   TRY(executor_user_find(w->conf, &w->user, e));
   TRY(scratch_open(&w->scratch, w->conf->temp_dir, w->conf->instance_id, &w->user, e));
+  uuid incarnation = uuid_random();
+  w->incarnation = uuid_print(incarnation);
+  TRY(shuffle_open(&w->shuffle, w->conf, w->scratch.dir, &w->user, incarnation, e));
   TRY(start_pool(w, e));
   TRY(start_tasks(w, e));
   start_membership(w);
@@ -119,13 +151,13 @@ rc worker_new(uv_loop_t *loop, const conf *c, worker **out, err *e) {
 
 static void on_part_done(void *arg) {
   worker *w = arg;
-  if (--w->parts == 0) w->done(w->done_arg);
+  if (--w->parts == 0 && w->done) w->done(w->done_arg);
 }
 
 void worker_shutdown(worker *w, void (*done)(void *), void *arg) {
   w->done = done;
   w->done_arg = arg;
-  w->parts = 1; /* this function itself */
+  w->parts++; /* this function itself */
   if (w->membership) w->parts++, membership_leave(w->membership, on_part_done, w);
   /* Calls are answered before their executors die: "shutting down", not "killed". */
   if (w->tasks) w->parts++, task_service_shutdown(w->tasks, on_part_done, w);
@@ -138,6 +170,7 @@ void worker_free(worker *w) {
   membership_free(w->membership);
   task_service_free(w->tasks);
   pool_free(w->pool);
+  shuffle_close(&w->shuffle);
   scratch_close(&w->scratch);
   executor_user_deinit(&w->user);
   free(w);

@@ -9,29 +9,36 @@
 
 #include <cmocka.h>
 
-static rc splice_all(const char *plan, uint64_t offset, uint32_t len, const char *text,
-                     size_t piece, spool *out, err *e) {
-  plan_splice s;
-  rc r = splice_init(&s, offset, len, text, e);
-  size_t total = strlen(plan);
-  for (size_t at = 0; at < total && r == RC_OK; at += piece)
-    r = splice_feed(&s, (const uint8_t *)plan + at, total - at < piece ? total - at : piece, out,
-                    e);
-  if (r == RC_OK) r = splice_end(&s, e);
-  splice_deinit(&s);
-  return r;
+static const char PLAN[] = "0123456789";
+
+static splice_range range(uint64_t offset, uint32_t len, const char *with) {
+  return (splice_range){offset, len, (const uint8_t *)with, strlen(with)};
+}
+
+static rc feed_all(plan_splice *s, size_t piece, spool *out, err *e) {
+  size_t total = strlen(PLAN);
+  for (size_t at = 0; at < total; at += piece)
+    TRY(splice_feed(s, (const uint8_t *)PLAN + at, total - at < piece ? total - at : piece, out,
+                    e));
+  return splice_end(s, e);
+}
+
+static void expect_text(spool *out, const char *expected) {
+  const uint8_t *data;
+  assert_int_equal(spool_view(out, &data, NULL), RC_OK);
+  assert_int_equal(spool_len(out), strlen(expected));
+  assert_memory_equal(data, expected, strlen(expected));
+  spool_free(out);
 }
 
 static void expect(uint64_t offset, uint32_t len, const char *text, const char *expected) {
-  const char plan[] = "0123456789";
-  for (size_t piece = 1; piece <= sizeof plan; piece++) {
+  for (size_t piece = 1; piece <= sizeof PLAN; piece++) {
     spool *out = spool_new("/tmp", 4096);
-    const uint8_t *data;
-    assert_int_equal(splice_all(plan, offset, len, text, piece, out, NULL), RC_OK);
-    assert_int_equal(spool_view(out, &data, NULL), RC_OK);
-    assert_int_equal(spool_len(out), strlen(expected));
-    assert_memory_equal(data, expected, strlen(expected));
-    spool_free(out);
+    plan_splice s = {0};
+    if (len) assert_int_equal(splice_add_text(&s, offset, len, text, NULL), RC_OK);
+    assert_int_equal(feed_all(&s, piece, out, NULL), RC_OK);
+    splice_deinit(&s);
+    expect_text(out, expected);
   }
 }
 
@@ -42,6 +49,45 @@ static void the_range_is_replaced_wherever_it_is(void **state) {
   expect(6, 4, "/x", "012345\xa2/x");
   expect(0, 10, "", "\xa0");
   expect(4, 0, NULL, "0123456789");
+}
+
+static void several_ranges_in_any_order(void **state) {
+  (void)state;
+  const splice_range ranges[] = {range(0, 1, "a"), range(1, 2, ""), range(5, 1, "cccc"),
+                                 range(8, 2, "d")};
+  const unsigned char orders[][4] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 0, 3, 1}};
+  for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
+    for (size_t piece = 1; piece <= sizeof PLAN; piece++) {
+      spool *out = spool_new("/tmp", 4096);
+      plan_splice s = {0};
+      for (size_t k = 0; k < 4; k++)
+        assert_int_equal(splice_add(&s, &ranges[orders[i][k]], NULL), RC_OK);
+      assert_int_equal(splice_add_text(&s, 6, 1, "/x", NULL), RC_OK);
+      assert_int_equal(feed_all(&s, piece, out, NULL), RC_OK);
+      splice_deinit(&s);
+      expect_text(out, "a34cccc\xa2/x7d");
+    }
+}
+
+static void ranges_that_overlap_are_refused(void **state) {
+  (void)state;
+  plan_splice s = {0};
+  const splice_range first = range(4, 3, "x");
+  assert_int_equal(splice_add(&s, &first, NULL), RC_OK);
+  const splice_range bad[] = {
+      range(4, 3, ""), range(6, 1, ""),          range(3, 2, ""),
+      range(0, 9, ""), range(5, 1, ""),          range(4, 0, ""),
+      range(7, 0, ""), range(UINT64_MAX, 1, ""), range(UINT64_MAX - 3, 12, "")};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    err e = {0};
+    assert_int_equal(splice_add(&s, &bad[i], &e), RC_INVALID);
+    assert_non_null(strstr(e.text, "splice"));
+  }
+  const splice_range good[] = {range(7, 1, ""), range(3, 1, "")};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    assert_int_equal(splice_add(&s, &good[i], NULL), RC_OK);
+  assert_int_equal(splice_add_text(&s, 4, 1, "/x", NULL), RC_INVALID);
+  splice_deinit(&s);
 }
 
 static void lengths_have_three_forms(void **state) {
@@ -55,10 +101,10 @@ static void lengths_have_three_forms(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char text[300] = {0};
     memset(text, 'p', cases[i].len);
-    plan_splice s;
-    assert_int_equal(splice_init(&s, 0, 1, text, NULL), RC_OK);
-    assert_int_equal(s.with.len, cases[i].head_len + cases[i].len);
-    assert_memory_equal(s.with.data, cases[i].head, cases[i].head_len);
+    plan_splice s = {0};
+    assert_int_equal(splice_add_text(&s, 0, 1, text, NULL), RC_OK);
+    assert_int_equal(s.text.len, cases[i].head_len + cases[i].len);
+    assert_memory_equal(s.text.data, cases[i].head, cases[i].head_len);
     splice_deinit(&s);
   }
 }
@@ -72,9 +118,12 @@ static void a_range_that_is_not_in_the_plan(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     spool *out = spool_new("/tmp", 4096);
     err e = {0};
-    rc r = splice_all("0123456789", cases[i].offset, cases[i].len, "/x", 3, out, &e);
+    plan_splice s = {0};
+    rc r = splice_add_text(&s, cases[i].offset, cases[i].len, "/x", &e);
+    if (r == RC_OK) r = feed_all(&s, 3, out, &e);
     assert_int_equal(r, RC_INVALID);
     assert_non_null(strstr(e.text, "plan"));
+    splice_deinit(&s);
     spool_free(out);
   }
 }
@@ -82,6 +131,8 @@ static void a_range_that_is_not_in_the_plan(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_range_is_replaced_wherever_it_is),
+      cmocka_unit_test(several_ranges_in_any_order),
+      cmocka_unit_test(ranges_that_overlap_are_refused),
       cmocka_unit_test(lengths_have_three_forms),
       cmocka_unit_test(a_range_that_is_not_in_the_plan),
   };
