@@ -21,13 +21,16 @@ enum { DSL_MAX_DEPTH = 400, DSL_MAX_NODES = 4000, PLAN_MAX_ITEMS = 1 << 20 };
 
 /* enumerator, name in the plan */
 #define DSL_KINDS(X)                                                                               \
-  X(SCAN, "Scan") X(FRAME_SCAN, "DataFrameScan") X(PYTHON_SCAN, "PythonScan")                      \
-  X(RESOLVER, "Resolver") X(FILTER, "Filter") X(SELECT, "Select") X(HSTACK, "HStack")              \
-  X(GROUP_BY, "GroupBy") X(JOIN, "Join") X(DISTINCT, "Distinct") X(SORT, "Sort")                   \
-  X(SLICE, "Slice") X(MAP_FUNCTION, "MapFunction") X(UNION, "Union") X(HCONCAT, "HConcat")         \
-  X(CACHE, "Cache") X(IR, "IR") X(SINK, "Sink") X(SINK_MULTIPLE, "SinkMultiple")                   \
-  X(MERGE_SORTED, "MergeSorted") X(GATHER, "Gather") X(MATCH_TO_SCHEMA, "MatchToSchema")           \
-  X(PIPE_WITH_SCHEMA, "PipeWithSchema") X(PIVOT, "Pivot") X(SQL, "SQL")
+  X(SCAN, "Scan")                                                                                  \
+  X(FRAME_SCAN, "DataFrameScan") X(PYTHON_SCAN, "PythonScan") X(RESOLVER, "Resolver")              \
+      X(FILTER, "Filter") X(SELECT, "Select") X(HSTACK, "HStack") X(GROUP_BY, "GroupBy")           \
+          X(JOIN, "Join") X(DISTINCT, "Distinct") X(SORT, "Sort") X(SLICE, "Slice")                \
+              X(MAP_FUNCTION, "MapFunction") X(UNION, "Union") X(HCONCAT, "HConcat")               \
+                  X(CACHE, "Cache") X(IR, "IR") X(SINK, "Sink") X(SINK_MULTIPLE, "SinkMultiple")   \
+                      X(MERGE_SORTED, "MergeSorted") X(GATHER, "Gather")                           \
+                          X(MATCH_TO_SCHEMA, "MatchToSchema")                                      \
+                              X(PIPE_WITH_SCHEMA, "PipeWithSchema") X(PIVOT, "Pivot")              \
+                                  X(SQL, "SQL")
 
 typedef enum dsl_kind {
 #define X(kind, name) DSL_##kind,
@@ -66,14 +69,14 @@ bool dsl_is_known(const uint8_t header[79]);
  * taken apart: deeper or larger than the bounds (what several nodes share counts for each of them),
  * or a field names another node where none is expected. */
 MUST_CHECK rc dsl_parse(const uint8_t *plan, size_t len, arena *a, const dsl_node **root, err *e);
-/* Appends header and tree as one plan. What several nodes share, by address, is written once; Polars
- * reads it once, too. Equal trees give equal bytes. `marks` (may be NULL): see below. RC_EXHAUSTED:
- * twice the depth, or four times the nodes, that a parsed plan can have. */
 typedef struct dsl_mark { /* where a piece of the tree's bytes came to stand in the written plan */
   plan_bytes piece;       /* in: part of the fields of a node (compared by address), no ref in it */
   uint64_t offset;        /* out: from the plan's beginning; UINT64_MAX: it is not in the tree;
                              RC_INTERNAL: it is there more than once */
 } dsl_mark;
+/* Appends header and tree as one plan. What several nodes share, by address, is written once, and
+ * Polars reads it once, too. Equal trees give equal bytes. `marks` may be NULL. RC_EXHAUSTED: twice
+ * the depth, or four times the nodes, that a parsed plan can have. */
 MUST_CHECK rc dsl_write(const dsl_node *root, const uint8_t header[79], dsl_mark *marks,
                         size_t n_marks, spool *out, err *e);
 
@@ -84,7 +87,8 @@ size_t dsl_n_inputs(const dsl_node *n);
 const dsl_node *dsl_input(const dsl_node *n, size_t i); /* in the order of the fields */
 /* The value of a field; data NULL: no such field. */
 plan_bytes dsl_field(const dsl_node *n, const char *name);
-/* The same one level deeper, for fields that are maps: dsl_at(n, "options", "args", "how", NULL). */
+/* The same one level deeper, for fields that are maps: dsl_at(n, "options", "args", "how", NULL).
+ */
 plan_bytes dsl_at(const dsl_node *n, ...) __attribute__((sentinel));
 /* A value's name: a string, or the only key of a map: "Inner" of "Inner", "AsOf" of {"AsOf": …}.
  * {NULL, 0} for anything else. */
