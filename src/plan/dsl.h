@@ -22,15 +22,30 @@ enum { DSL_MAX_DEPTH = 400, DSL_MAX_NODES = 4000, PLAN_MAX_ITEMS = 1 << 20 };
 /* enumerator, name in the plan */
 #define DSL_KINDS(X)                                                                               \
   X(SCAN, "Scan")                                                                                  \
-  X(FRAME_SCAN, "DataFrameScan") X(PYTHON_SCAN, "PythonScan") X(RESOLVER, "Resolver")              \
-      X(FILTER, "Filter") X(SELECT, "Select") X(HSTACK, "HStack") X(GROUP_BY, "GroupBy")           \
-          X(JOIN, "Join") X(DISTINCT, "Distinct") X(SORT, "Sort") X(SLICE, "Slice")                \
-              X(MAP_FUNCTION, "MapFunction") X(UNION, "Union") X(HCONCAT, "HConcat")               \
-                  X(CACHE, "Cache") X(IR, "IR") X(SINK, "Sink") X(SINK_MULTIPLE, "SinkMultiple")   \
-                      X(MERGE_SORTED, "MergeSorted") X(GATHER, "Gather")                           \
-                          X(MATCH_TO_SCHEMA, "MatchToSchema")                                      \
-                              X(PIPE_WITH_SCHEMA, "PipeWithSchema") X(PIVOT, "Pivot")              \
-                                  X(SQL, "SQL")
+  X(FRAME_SCAN, "DataFrameScan")                                                                   \
+  X(PYTHON_SCAN, "PythonScan")                                                                     \
+  X(RESOLVER, "Resolver")                                                                          \
+  X(FILTER, "Filter")                                                                              \
+  X(SELECT, "Select")                                                                              \
+  X(HSTACK, "HStack")                                                                              \
+  X(GROUP_BY, "GroupBy")                                                                           \
+  X(JOIN, "Join")                                                                                  \
+  X(DISTINCT, "Distinct")                                                                          \
+  X(SORT, "Sort")                                                                                  \
+  X(SLICE, "Slice")                                                                                \
+  X(MAP_FUNCTION, "MapFunction")                                                                   \
+  X(UNION, "Union")                                                                                \
+  X(HCONCAT, "HConcat")                                                                            \
+  X(CACHE, "Cache")                                                                                \
+  X(IR, "IR")                                                                                      \
+  X(SINK, "Sink")                                                                                  \
+  X(SINK_MULTIPLE, "SinkMultiple")                                                                 \
+  X(MERGE_SORTED, "MergeSorted")                                                                   \
+  X(GATHER, "Gather")                                                                              \
+  X(MATCH_TO_SCHEMA, "MatchToSchema")                                                              \
+  X(PIPE_WITH_SCHEMA, "PipeWithSchema")                                                            \
+  X(PIVOT, "Pivot")                                                                                \
+  X(SQL, "SQL")
 
 typedef enum dsl_kind {
 #define X(kind, name) DSL_##kind,
@@ -87,8 +102,7 @@ size_t dsl_n_inputs(const dsl_node *n);
 const dsl_node *dsl_input(const dsl_node *n, size_t i); /* in the order of the fields */
 /* The value of a field; data NULL: no such field. */
 plan_bytes dsl_field(const dsl_node *n, const char *name);
-/* The same one level deeper, for fields that are maps: dsl_at(n, "options", "args", "how", NULL).
- */
+/* The same, deeper, for fields that are maps: dsl_at(n, "options", "args", "how", NULL). */
 plan_bytes dsl_at(const dsl_node *n, ...) __attribute__((sentinel));
 /* A value's name: a string, or the only key of a map: "Inner" of "Inner", "AsOf" of {"AsOf": …}.
  * {NULL, 0} for anything else. */
