@@ -28,4 +28,6 @@ bool aggregate_split_all(arena *a, const plan_bytes *exprs, size_t n, const plan
                          size_t n_having, const aggregate_typed *typed, size_t n_typed, bool global,
                          aggregate_split *out);
 
+void aggregate_print_reference(buf *page); /* the table, as Markdown */
+
 #endif

@@ -2,13 +2,15 @@
  * Apache-2.0
  *
  * An expression is MessagePack of Polars' Expr. What it is was decided for each variant and each
- * function by hand (the tables in expr.c, shown in docs/reference/distribution.md); whatever is not
- * in the tables is EXPR_OTHER, which runs on all rows at once and is always right. Pure. */
+ * function by hand (the tables in expr.c and expr_functions.c, shown in
+ * docs/reference/distribution.md); whatever is not in the tables is EXPR_OTHER, which runs on all
+ * rows at once and is always right. Expressions are whole values (dsl_parse has proven them). Pure.
+ */
 #ifndef FLOE_PLAN_EXPR_H
 #define FLOE_PLAN_EXPR_H
 
-#include "plan/pack.h"
 #include "plan/msgpack.h"
+#include "plan/pack.h"
 
 /* In this order each class may do less. */
 typedef enum expr_class {
@@ -21,11 +23,12 @@ typedef enum expr_class {
 
 typedef struct expr_facts {
   expr_class class;
-  bool selector;       /* holds a Selector: stands for other columns than it names */
-  bool order;          /* the order of rows shows in its value: first, implode, cum_sum over … */
-  bool impure;         /* twice the same rows may give different values: random, a user's function */
-  plan_bytes selector_value; /* with `selector`: {"Selector": …}, when all in it are equal; else NULL */
-  plan_bytes window_keys;    /* EXPR_WINDOW: the array partition_by, each a plain Column */
+  bool selector; /* holds a Selector: stands for other columns than it names */
+  bool order;    /* the order of rows shows in its value: first, implode, cum_sum over … */
+  bool impure;   /* twice the same rows may give different values: random, a user's function */
+  plan_bytes
+      selector_value; /* with `selector`: {"Selector": …}, when all in it are equal; else NULL */
+  plan_bytes window_keys; /* EXPR_WINDOW: the array partition_by, each a plain Column */
 } expr_facts;
 
 expr_facts expr_read(plan_bytes expr);
@@ -58,7 +61,10 @@ plan_bytes expr_uint(arena *a, uint64_t value); /* a literal */
 plan_bytes expr_hash_partition(arena *a, const plan_bytes *keys, size_t n, uint32_t partitions);
 /* keys of a sort as one binary that compares like them. `options`: Sort.sort_options. */
 plan_bytes expr_sort_key(arena *a, const plan_bytes *by, size_t n, plan_bytes options);
-/* The partition's number: how many of the ascending `boundaries` are not above `key`. */
+/* The partition's number: how many of the ascending `boundaries`, which are plain bytes, are not
+ * above `key`. */
 plan_bytes expr_range_partition(arena *a, plan_bytes key, const plan_bytes *boundaries, size_t n);
+
+void expr_print_reference(buf *page); /* the tables, as Markdown */
 
 #endif
