@@ -2,15 +2,17 @@
  * Apache-2.0
  *
  * The simulation plays workers, network and clients. Workers restart, leave and are cut off; calls
- * break; answers come late, twice, or cross a cancel. It knows what really runs where, which the
- * scheduler can only infer, and checks: every query ends exactly once; no worker really runs more
- * than it has slots; no attempt of a query that writes a destination starts while another one
- * really runs. What a worker owes the scheduler is played faithfully: cut off for a lease, or with
+ * break; answers come late, twice, or cross a cancel. Queries have several stages; the rows of a
+ * task are gone with its worker, and then whoever reads them gives its query up, to start again.
+ * The simulation knows what really runs where, which the scheduler can only infer, and checks:
+ * every query ends exactly once, and only when all its stages have; no worker really runs more than
+ * it has slots; no attempt that writes a destination starts while another one of its query really
+ * runs. What a worker owes the scheduler is played faithfully: cut off for a lease, or with
  * a call broken for a lease, it has stopped. */
+#include "flow.h"
 #include "sched/heap.h"
 #include "story.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -30,6 +32,7 @@ typedef struct scale {
   int64_t arrival_ms;   /* all queries come within it */
   uint32_t n_disasters; /* restarts, leaves and cuts */
   uint32_t every;       /* sched_validate after so many events */
+  uint32_t n_shapes;    /* of queries; 1: all have one task */
 } scale;
 
 typedef struct sim_worker {
@@ -41,19 +44,20 @@ typedef struct sim_worker {
 } sim_worker;
 
 typedef struct sim_run { /* one attempt, as it really is */
-  uint32_t query, worker, life;
-  bool runs, reported;
+  uint32_t query, worker, life, stage, task;
+  bool runs, writes;
 } sim_run;
 
 typedef struct sim_query {
   bool writes, submitted, ended, forgotten;
-  uint32_t version, last_run; /* 0: none yet */
-  uint32_t n_running;
+  uint32_t version, n_writing;
+  flow flow;
 } sim_query;
 
 typedef enum event_kind {
   SUBMIT,
   CANCEL,
+  LOSE, /* its driver finds that rows are lost */
   HEARTBEAT,
   REST,    /* a run comes to rest on its worker */
   REPORT,  /* the scheduler hears of a run */
@@ -85,7 +89,7 @@ typedef struct sim {
   sim_run *runs; /* from 1; the attempt's id is the index */
   uint32_t n_runs, cap_runs, n_ended;
   uint32_t ends[5], losses;
-  uint32_t deaths, cuts, broken; /* faults that fired */
+  uint32_t deaths, cuts, broken, given_up; /* faults that fired */
 } sim;
 
 /* ---- chance and time ---------------------------------------------------------------------- */
@@ -129,7 +133,7 @@ static void rest(sim *m, uint32_t run) {
   sim_run *r = &m->runs[run];
   if (!r->runs) return;
   r->runs = false;
-  m->queries[r->query].n_running--;
+  m->queries[r->query].n_writing -= r->writes;
   m->workers[r->worker].running--;
 }
 
@@ -164,20 +168,34 @@ static uint32_t number_of(uuid u) {
   return n;
 }
 
+static query_id query_numbered(uint32_t n) {
+  query_id id = {0};
+  memcpy(id.u.bytes, &n, sizeof n);
+  return id;
+}
+
 static void on_start(sim *m, const sched_action *a) {
   uint32_t run = number_of(a->attempt.u), w = (uint32_t)atoi(a->worker + 1);
   sim_query *q = &m->queries[number_of(a->query.u)];
   sim_worker *worker = &m->workers[w];
   assert_false(q->ended);
   assert_true(worker->has[q->version]);
-  if (q->writes) assert_int_equal(q->n_running, 0);
-  m->runs[run] = (sim_run){.query = number_of(a->query.u), .worker = w, .life = worker->life};
+  uint32_t stage = flow_find(&q->flow, a->stage);
+  assert_true(stage < FLOW_STAGES);
+  bool writes = q->writes && q->flow.shape->stages[stage].final;
+  if (writes) assert_int_equal(q->n_writing, 0);
+  m->runs[run] = (sim_run){.query = number_of(a->query.u),
+                           .worker = w,
+                           .life = worker->life,
+                           .stage = a->stage,
+                           .task = a->task,
+                           .writes = writes};
   if (!worker->up || worker->cut_off) {
     plan(m, chance(m, 50), REPORT, run, SCHED_UNREACHABLE);
     return;
   }
   m->runs[run].runs = true;
-  q->n_running++;
+  q->n_writing += writes;
   assert_true(++worker->running <= worker->slots);
   plan_run(m, run);
 }
@@ -196,9 +214,44 @@ static void on_ended(sim *m, const sched_action *a) {
   sim_query *q = &m->queries[number_of(a->query.u)];
   assert_true(q->submitted && !q->ended);
   q->ended = true;
+  if (a->state == SCHED_QUERY_SUCCEEDED)
+    assert_int_equal(q->flow.open, (1u << q->flow.shape->n_stages) - 1);
   m->n_ended++;
   m->ends[a->state]++;
   m->losses += a->lost_too_often;
+}
+
+/* Some tasks prefer a worker that has rows for them. */
+static sched_stage_spec stage_of(sim *m, const sim_query *q, uint32_t i, const char **prefer) {
+  const flow_stage *st = &q->flow.shape->stages[i];
+  for (uint32_t k = 0; k < st->n_tasks; k++) {
+    uint32_t made = st->reads && chance(m, 2) ? q->flow.made[__builtin_ctz(st->reads)][0] : 0;
+    prefer[k] = made ? m->workers[m->runs[made].worker].name : NULL;
+  }
+  return (sched_stage_spec){.n_tasks = st->n_tasks,
+                            .final = st->final,
+                            .writes_destination = st->final && q->writes,
+                            .prefer = prefer};
+}
+
+static void open_stages(sim *m, uint32_t query) {
+  sim_query *q = &m->queries[query];
+  for (uint32_t i; (i = flow_next(&q->flow)) < FLOW_STAGES;) {
+    const char *prefer[FLOW_TASKS];
+    sched_stage_spec spec = stage_of(m, q, i, prefer);
+    uint32_t number;
+    assert_int_equal(
+        sched_open_stage(m->sched, query_numbered(query), &spec, m->now_ms, &number, NULL), RC_OK);
+    flow_opened(&q->flow, i, number);
+  }
+}
+
+static void on_stage_finished(sim *m, const sched_action *a) {
+  sim_query *q = &m->queries[number_of(a->query.u)];
+  uint32_t stage = flow_find(&q->flow, a->stage);
+  assert_true(stage < FLOW_STAGES);
+  q->flow.finished |= 1u << stage;
+  open_stages(m, number_of(a->query.u));
 }
 
 static void act(sim *m) {
@@ -210,7 +263,12 @@ static void act(sim *m) {
       on_stop(m, &a);
       break;
     case SCHED_STAGE_FINISHED:
+      on_stage_finished(m, &a);
+      break;
     case SCHED_STAGES_GIVEN_UP:
+      m->given_up++;
+      flow_restart(&m->queries[number_of(a.query.u)].flow);
+      open_stages(m, number_of(a.query.u));
       break;
     case SCHED_QUERY_ENDED:
       on_ended(m, &a);
@@ -226,29 +284,32 @@ static void act(sim *m) {
 
 /* ---- what the scheduler is told ----------------------------------------------------------- */
 
-static query_id query_numbered(uint32_t n) {
-  query_id id = {0};
-  memcpy(id.u.bytes, &n, sizeof n);
-  return id;
-}
-
 static void submit_query(sim *m, uint32_t i) {
   sim_query *q = &m->queries[i];
   sched_runtime r = story_runtime(versions[q->version], "");
   int32_t priority = (int32_t)chance(m, 3);
   uint32_t n_retries = chance(m, 2), python = chance(m, 2);
+  uint32_t max_workers = chance(m, 4) ? 0 : 1 + chance(m, 3);
+  uint32_t min_workers = chance(m, 4) ? 0 : 1 + m->scale.n_workers / N_VERSIONS / 2;
   sched_query_spec spec = {.id = query_numbered(i),
                            .priority = priority,
                            .n_retries = n_retries,
                            .polars_version = versions[q->version],
                            .plan_header = r.plan_header,
                            .python_minor = python ? 11 : -1,
-                           .python_micro = -1};
-  sched_stage_spec stage = {.n_tasks = 1, .final = true, .writes_destination = q->writes};
-  rc code = sched_submit(m->sched, &spec, &stage, m->now_ms, NULL);
+                           .python_micro = -1,
+                           .max_workers = max_workers,
+                           .min_workers = min_workers};
+  const char *prefer[FLOW_TASKS];
+  sched_stage_spec first = stage_of(m, q, 0, prefer);
+  rc code = sched_submit(m->sched, &spec, &first, m->now_ms, NULL);
   q->submitted = code == RC_OK;
   if (code != RC_OK) plan(m, 500 + chance(m, 500), SUBMIT, i, 0); /* full, or no runtime now */
-  if (code == RC_OK && !chance(m, 20)) plan(m, chance(m, 4 * RUN_MS), CANCEL, i, 0);
+  if (code != RC_OK) return;
+  flow_opened(&q->flow, 0, 0);
+  open_stages(m, i);
+  if (!chance(m, 20)) plan(m, chance(m, 4 * RUN_MS), CANCEL, i, 0);
+  if (!chance(m, 50)) plan(m, chance(m, 4 * RUN_MS), LOSE, i, 0);
 }
 
 static void join_worker(sim *m, uint32_t w) {
@@ -283,16 +344,41 @@ static void beat(sim *m, uint32_t w) {
     join_worker(m, w);
 }
 
+static bool is_within_reach(const sim *m, const sim_run *r) {
+  const sim_worker *w = &m->workers[r->worker];
+  return w->up && !w->cut_off && w->life == r->life;
+}
+
+static bool misses_rows(const sim *m, const flow *f, uint32_t stage) {
+  uint32_t reads = f->shape->stages[stage].reads;
+  for (uint32_t i = 0; i < f->shape->n_stages; i++)
+    for (uint32_t k = 0; reads & 1u << i && k < f->shape->stages[i].n_tasks; k++)
+      if (!is_within_reach(m, &m->runs[f->made[i][k]])) return true;
+  return false;
+}
+
 /* A report from a worker that is down or cut off cannot come: the call is found broken instead. */
 static void report(sim *m, const event *v) {
-  sim_run *r = &m->runs[v->who];
-  const sim_worker *w = &m->workers[r->worker];
+  const sim_run *r = &m->runs[v->who];
+  flow *f = &m->queries[r->query].flow;
+  uint32_t stage = flow_find(f, r->stage);
   sched_outcome outcome = v->outcome;
-  bool can_answer = w->up && !w->cut_off && w->life == r->life;
-  if (!can_answer) outcome = SCHED_UNREACHABLE;
+  if (!is_within_reach(m, r)) outcome = SCHED_UNREACHABLE;
+  if (outcome == SCHED_DONE && stage < FLOW_STAGES) {
+    if (misses_rows(m, f, stage))
+      outcome = SCHED_INPUT_LOST;
+    else
+      f->made[stage][r->task] = v->who;
+  }
   attempt_id id = {0};
   memcpy(id.u.bytes, &v->who, sizeof v->who);
   sched_attempt_ended(m->sched, id, outcome, m->now_ms);
+}
+
+static void lose_rows(sim *m, uint32_t query) {
+  const sim_query *q = &m->queries[query];
+  rc code = sched_give_up_stages(m->sched, query_numbered(query), m->now_ms, NULL);
+  assert_true(q->ended ? code == RC_NOT_FOUND : code == RC_OK || code == RC_EXHAUSTED);
 }
 
 static void die(sim *m, uint32_t w, bool says_goodbye) {
@@ -324,6 +410,9 @@ static void happen(sim *m, const event *v) {
   case CANCEL:
     if (!m->queries[v->who].forgotten)
       assert_int_equal(sched_cancel(m->sched, query_numbered(v->who), m->now_ms, NULL), RC_OK);
+    break;
+  case LOSE:
+    lose_rows(m, v->who);
     break;
   case HEARTBEAT:
     beat(m, v->who);
@@ -367,7 +456,9 @@ static void set_the_stage(sim *m) {
   }
   for (uint32_t i = 0; i < c->n_queries; i++) {
     m->queries[i].version = chance(m, N_VERSIONS);
-    m->queries[i].writes = chance(m, 2);
+    uint32_t shape = chance(m, c->n_shapes);
+    m->queries[i].flow.shape = &flow_shapes[shape];
+    m->queries[i].writes = shape < FLOW_N_WRITERS && chance(m, 2);
     plan(m, chance(m, (uint32_t)c->arrival_ms), SUBMIT, i, 0);
   }
   static const event_kind disasters[] = {RESTART, LEAVE, CUT};
@@ -421,15 +512,16 @@ static void simulate(scale c, bool print) {
   if (print)
     print_message(
         "%u workers, %u queries: %u attempts, %lu events, %.0f s played; %u deaths and %u "
-        "cuts of workers, %u broken calls; %u succeeded, %u failed (%u lost), "
+        "cuts of workers, %u broken calls, %u times given up; %u succeeded, %u failed (%u lost), "
         "%u canceled\n",
         c.n_workers, c.n_queries, m.n_runs, (unsigned long)m.n_events, (double)m.now_ms / 1000,
-        m.deaths, m.cuts, m.broken, m.ends[SCHED_QUERY_SUCCEEDED], m.ends[SCHED_QUERY_FAILED],
-        m.losses, m.ends[SCHED_QUERY_CANCELED]);
+        m.deaths, m.cuts, m.broken, m.given_up, m.ends[SCHED_QUERY_SUCCEEDED],
+        m.ends[SCHED_QUERY_FAILED], m.losses, m.ends[SCHED_QUERY_CANCELED]);
   for (heap_node *n; (n = heap_first(&m.agenda));) {
     heap_remove(&m.agenda, n);
     free(HEAP_ENTRY(n, event, node));
   }
+  assert_true(c.n_shapes == 1 || m.given_up);
   assert_true(m.broken && (c.n_disasters < 100 || (m.deaths && m.cuts))); /* the faults fired … */
   assert_true(m.ends[SCHED_QUERY_SUCCEEDED] > c.n_queries / 2);           /* … and did not win */
   heap_deinit(&m.agenda);
@@ -447,7 +539,8 @@ static void small_clusters_checked_after_every_event(void **state) {
                      .n_queries = 150,
                      .arrival_ms = 30000,
                      .n_disasters = seed % 20,
-                     .every = 1},
+                     .every = 1,
+                     .n_shapes = seed % 2 ? FLOW_N_SHAPES : 1},
              false);
 }
 
@@ -460,67 +553,30 @@ static void a_thousand_workers_and_a_hundred_thousand_queries(void **state) {
                    .n_queries = 100000,
                    .arrival_ms = 20000,
                    .n_disasters = 600,
-                   .every = 5000},
+                   .every = 5000,
+                   .n_shapes = 1},
            true);
 }
 
-/* ---- cost --------------------------------------------------------------------------------- */
-
-/* A queue of 10,000 in front of n workers: each end of a task starts the next and lets one in. */
-static void measure(uint32_t n_workers) {
-  enum { QUEUED = 10000, TASKS = 30000 };
-  sim m = {.scale = {.n_workers = n_workers, .n_queries = TASKS}, .random = 1};
-  m.workers = mem_new(n_workers * sizeof *m.workers);
-  m.sched = sched_new(&(sched_config){.max_losses = 2,
-                                      .lease_ms = LEASE_MS,
-                                      .max_queued = QUEUED + n_workers,
-                                      .max_finished = 1000,
-                                      .new_attempt = next_attempt,
-                                      .arg = &m});
-  for (uint32_t w = 0; w < n_workers; w++) {
-    m.workers[w] = (sim_worker){.slots = 1, .has[0] = true};
-    snprintf(m.workers[w].name, sizeof m.workers[w].name, "w%u", w);
-    join_worker(&m, w);
-  }
-  sched_runtime r = story_runtime(versions[0], "");
-  sched_query_spec spec = {.plan_header = r.plan_header, .python_minor = -1};
-  sched_stage_spec stage = {.n_tasks = 1, .final = true};
-  uint32_t submitted = 0, started = 0;
-  int64_t began = clock_wall_us();
-  attempt_id *running = mem_new(TASKS * sizeof *running);
-  for (uint32_t ended = 0; ended < TASKS; ended++) {
-    while (submitted < TASKS && submitted < ended + QUEUED + n_workers) {
-      spec.id = query_numbered(submitted++);
-      assert_int_equal(sched_submit(m.sched, &spec, &stage, 1, NULL), RC_OK);
-    }
-    for (sched_action a; sched_next_action(m.sched, &a);)
-      if (a.kind == SCHED_START) running[started++] = a.attempt;
-    sched_attempt_ended(m.sched, running[ended], SCHED_DONE, 1);
-  }
-  double us = (double)(clock_wall_us() - began) / TASKS;
-  print_message("%4u workers, %d queued: %.2f us for each task, %.0f tasks/s\n", n_workers, QUEUED,
-                us, 1e6 / us);
-  assert_int_equal(started, TASKS);
-  sched_free(m.sched);
-  free(m.workers);
-  free(m.runs);
-  free(running);
-}
-
-static void cost_of_a_task(void **state) {
+static void a_thousand_workers_and_queries_of_many_stages(void **state) {
   (void)state;
-  measure(10);
-  measure(100);
-  measure(1000);
+  simulate((scale){.seed = big_seed,
+                   .n_workers = 1000,
+                   .n_queries = 15000,
+                   .arrival_ms = 20000,
+                   .n_disasters = 600,
+                   .every = 5000,
+                   .n_shapes = FLOW_N_SHAPES},
+           true);
 }
 
-/* simulation [SEED]: of the big one. */
+/* simulation [SEED]: of the big ones. */
 int main(int argc, char **argv) {
   if (argc > 1) big_seed = (uint32_t)atoi(argv[1]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(small_clusters_checked_after_every_event),
       cmocka_unit_test(a_thousand_workers_and_a_hundred_thousand_queries),
-      cmocka_unit_test(cost_of_a_task),
+      cmocka_unit_test(a_thousand_workers_and_queries_of_many_stages),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
