@@ -101,6 +101,10 @@ static char *query_json(const void *s, const char *id) {
   return scheduler_query_json(s, id);
 }
 
+static char *stages_json(const void *s, const char *id) {
+  return scheduler_stages_json(s, id);
+}
+
 static rc start(service *s, err *e) {
   const conf *c = s->conf;
   if (!c->scheduler.enabled && !c->worker.enabled)
@@ -109,7 +113,7 @@ static rc start(service *s, err *e) {
     LOG_WARN("no cluster.token: every program that reaches 5050 and 5052 can join or run tasks");
   if (c->scheduler.enabled) TRY(scheduler_new(&s->loop, c, &s->scheduler, e));
   if (c->scheduler.enabled && c->observatory.enabled && c->observatory.rest_enabled) {
-    observatory_source source = {cluster_json, queries_json, query_json, s->scheduler};
+    observatory_source source = {cluster_json, queries_json, query_json, stages_json, s->scheduler};
     TRY(observatory_new(&s->loop, c, &source, &s->observatory, e));
   }
   if (c->worker.enabled) TRY(worker_new(&s->loop, c, &s->worker, e));

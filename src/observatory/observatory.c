@@ -32,6 +32,18 @@ static void reply_asset(http_reply *reply, const char *path) {
           .status = 200, .content_type = a->content_type, .body = a->data, .body_len = a->len};
 }
 
+/* "{id}" or "{id}/stages" */
+static void reply_query(http_reply *reply, const observatory_source *from, const char *rest) {
+  static const char STAGES[] = "/stages";
+  size_t len = strcspn(rest, "/");
+  char *id = mem_strndup(rest, len);
+  if (!rest[len])
+    reply_json(reply, from->query(from->arg, id));
+  else if (!strcmp(rest + len, STAGES))
+    reply_json(reply, from->stages(from->arg, id));
+  free(id);
+}
+
 static void on_get(void *arg, const char *path, http_reply *reply) {
   const observatory *o = arg;
   const observatory_source *from = &o->source;
@@ -41,7 +53,7 @@ static void on_get(void *arg, const char *path, http_reply *reply) {
   else if (!strcmp(path, "/api/v1/queries"))
     reply_json(reply, from->queries(from->arg));
   else if (!strncmp(path, QUERY, sizeof QUERY - 1))
-    reply_json(reply, from->query(from->arg, path + sizeof QUERY - 1));
+    reply_query(reply, from, path + sizeof QUERY - 1);
   else
     reply_asset(reply, strcmp(path, "/") ? path : "/index.html");
 }

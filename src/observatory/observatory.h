@@ -13,11 +13,12 @@
 
 typedef struct observatory observatory;
 
-/* Each returns JSON text that the caller frees; query() NULL: unknown. */
+/* Each returns JSON text that the caller frees; query() and stages() NULL: unknown. */
 typedef struct observatory_source {
   char *(*cluster)(const void *arg);
   char *(*queries)(const void *arg);
   char *(*query)(const void *arg, const char *query_id);
+  char *(*stages)(const void *arg, const char *query_id);
   const void *arg;
 } observatory_source;
 

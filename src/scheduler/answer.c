@@ -51,6 +51,24 @@ static void put_errors(arena *a, Client__QueryResult *r, const query *q) {
   }
 }
 
+static Client__QueryStageStatistics *stage_statistics(arena *a, const query *q) {
+  Client__QueryStageStatistics *out = ARENA_NEW(a, Client__QueryStageStatistics, 1);
+  client__query_stage_statistics__init(out);
+  size_t n = out->n_stage_statistics = q->n_workers_used;
+  out->stage_statistics = ARENA_NEW(a, Client__QueryStageStatistics__StageStatisticsEntry *, n);
+  for (uint32_t i = 0; i < n; i++) {
+    Client__QueryStageStatistics__StageStatisticsEntry *entry =
+        ARENA_NEW(a, Client__QueryStageStatistics__StageStatisticsEntry, 1);
+    client__query_stage_statistics__stage_statistics_entry__init(entry);
+    entry->key = i;
+    entry->value = ARENA_NEW(a, Client__StageStatistics, 1);
+    client__stage_statistics__init(entry->value);
+    entry->value->num_workers_used = q->workers_used[i];
+    out->stage_statistics[i] = entry;
+  }
+  return out;
+}
+
 static void put_head(Client__ComputeQueryInfo *info, const query *q) {
   if (q->head.len) {
     info->head_case = CLIENT__COMPUTE_QUERY_INFO__HEAD_DATA;
@@ -81,21 +99,9 @@ void answer_result(grpc_call *call, const scheduler *s, query *q) {
   result.failed_stages = state.failed_stages;
   put_errors(&a, &result, q);
 
-  Client__StageStatistics stage;
-  client__stage_statistics__init(&stage);
-  stage.num_workers_used = 1;
-  Client__QueryStageStatistics__StageStatisticsEntry entry;
-  client__query_stage_statistics__stage_statistics_entry__init(&entry);
-  entry.value = &stage;
-  Client__QueryStageStatistics__StageStatisticsEntry *entries[] = {&entry};
-  Client__QueryStageStatistics stages;
-  client__query_stage_statistics__init(&stages);
-  stages.stage_statistics = entries;
-  stages.n_stage_statistics = 1;
-
   Client__ComputeQueryInfo info;
   client__compute_query_info__init(&info);
-  info.stage_statistics = &stages;
+  info.stage_statistics = stage_statistics(&a, q);
   info.execute_until = CLIENT__EXECUTE_UNTIL__UNTIL_EXECUTE;
   put_head(&info, q);
 

@@ -92,6 +92,7 @@ typedef struct deletion {
   uv_work_t work;
   scheduler *s;
   query_id id;
+  uint32_t n_parts;
   grpc_call *call; /* a reference */
   int64_t wall_us;
   rc result;
@@ -100,8 +101,8 @@ typedef struct deletion {
 
 static void delete_on_pool(uv_work_t *w) {
   deletion *d = w->data;
-  d->result =
-      location_result_delete(d->s->results, d->id, d->wall_us, &d->s->give_up_deleting, &d->error);
+  d->result = location_result_delete(d->s->results, d->id, d->n_parts, d->wall_us,
+                                     &d->s->give_up_deleting, &d->error);
 }
 
 static void start_deletions(scheduler *s);
@@ -156,6 +157,7 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
   d->work.data = d;
   d->s = s;
   d->id = q->id;
+  d->n_parts = q->n_parts;
   d->call = grpc_call_ref(call);
   d->wall_us = clock_wall_us();
   s->n_deletions++;

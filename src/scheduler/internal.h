@@ -12,6 +12,7 @@
 #include "net/grpc_server.h"
 #include "plan/envelope.h"
 #include "sched/sched.h"
+#include "scheduler/execution.h"
 #include "scheduler/query.h"
 #include "scheduler/scheduler.h"
 #include "store/location.h"
@@ -31,7 +32,8 @@ typedef struct peer {
   char *instance_id, *incarnation;
   char *host;
   int port;
-  grpc_channel *channel; /* to its 5052 */
+  grpc_channel *channel;                  /* to its 5052 */
+  char *shuffle_address, *shuffle_folder; /* its 5053, and what it serves there */
 } peer;
 
 struct scheduler {
@@ -52,6 +54,7 @@ struct scheduler {
   unsigned n_deletions; /* that wait or run, … */
   unsigned n_deleting;  /* … and that run */
   atomic_bool give_up_deleting;
+  unsigned n_planning; /* pieces of planning on the pool */
   bool stopping;
   unsigned servers_open; /* of the two, while shutting down */
   void (*done)(void *);
@@ -78,8 +81,11 @@ void submission_end(grpc_call *call);
 /* dispatch.c: attempts on workers. */
 void dispatch_start(scheduler *s, const sched_action *start);
 void dispatch_stop(scheduler *s, attempt_id attempt);
-/* Also those that sched/ has given up: after this nothing reads the plan. */
+/* Also those that sched/ has given up: after this nothing reads a plan of the query. */
 void dispatch_stop_all(const query *q);
+
+/* explain.c: the stages of a query as JSON, owned by the caller. */
+char *explain_stages(const execution *x);
 
 /* scheduler.c: where a query stands. */
 sched_query_info scheduler_info(const scheduler *s, const query *q);

@@ -28,13 +28,14 @@ static void free_texts(char **texts, size_t n) {
 
 void query_unref(query *q) {
   if (!q || --q->refs) return;
-  query_drop_plan(q);
   free(q->user);
   free(q->polars_version);
   free(q->target);
   free(q->format);
   query_clear_errors(q);
   free(q->last_failure);
+  free(q->stages);
+  free(q->workers_used);
   query_clear_result(q);
   free(q);
 }
@@ -54,11 +55,6 @@ void query_clear_errors(query *q) {
   free_texts(q->errors, q->n_errors);
   q->errors = NULL;
   q->n_errors = 0;
-}
-
-void query_drop_plan(query *q) {
-  spool_free(q->plan);
-  q->plan = NULL;
 }
 
 bool query_is_anonymous(const query *q) {

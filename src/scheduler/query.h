@@ -23,6 +23,14 @@ typedef struct query_settings {
   uint64_t optimization_flags;
   uint32_t n_retries;
   int32_t priority;
+  uint32_t min_workers, max_workers; /* 0: not said */
+  /* of a distributed query */
+  bool pre_aggregation, partitioned_sort;
+  uint64_t broadcast_bytes;                /* a join's side of more is not broadcast */
+  uint32_t partitions_per_worker;          /* 0: not said */
+  int shuffle_format, shuffle_compression; /* cluster.ShuffleFormat, ShuffleCompression */
+  bool has_shuffle_level;
+  int32_t shuffle_level;
 } query_settings;
 
 typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
@@ -41,7 +49,7 @@ typedef struct query {
   char *user;           /* "" when the client gave none */
   char *polars_version; /* the client's */
   query_settings settings;
-  spool *plan; /* NULL once the query is over */
+  struct execution *execution; /* NULL before it is queued and once it is over */
   uint8_t plan_header[PLAN_HEADER_BYTES];
   plan_sink_kind sink;
   char *target, *format; /* of a user's file sink; "" */
@@ -52,15 +60,18 @@ typedef struct query {
   sched_query_info end; /* how it ended, once times.ended_us is set: sched/ may have forgotten it */
   list all_link;        /* in scheduler.newest */
   list waiters;         /* of query_waiter: long polls */
-  list attempts;        /* of attempt (dispatch.c): calls to workers; each may read the plan */
+  list attempts;        /* of attempt (dispatch.c): calls to workers; each may read a plan */
   list ended_link;      /* in scheduler.ended, while its head and errors are kept */
   size_t kept_bytes;    /* of these */
+  char *stages;         /* how it ran, as JSON, once it is over; NULL: no longer kept */
+  uint32_t *workers_used, n_workers_used; /* for each stage, once it is over */
 
   char **errors; /* JSON objects as the client wants them */
   size_t n_errors;
   char *last_failure; /* "Type: message" of the last attempt that did not succeed */
   char **files;       /* what the client opens */
   size_t n_files;
+  uint32_t n_parts; /* of an anonymous result, that may exist */
   uint64_t bytes, rows;
   bool has_rows, deleted;
   buf head; /* an Arrow IPC file */
@@ -70,7 +81,6 @@ typedef struct query {
 query *query_new(query_id id);
 query *query_ref(query *q);
 void query_unref(query *q); /* NULL is fine */
-void query_drop_plan(query *q);
 bool query_is_anonymous(const query *q);
 /* Replaces what was there. `failure` is "Type: message". */
 void query_set_failure(query *q, const char *type, const char *message);

@@ -12,7 +12,7 @@
 enum { MOST_BYTES = 128 * 1024 * 1024, LIGHT_BYTES = 4096 };
 
 static size_t weigh(const query *q) {
-  size_t bytes = q->head.len;
+  size_t bytes = q->head.len + (q->stages ? strlen(q->stages) : 0);
   for (size_t i = 0; i < q->n_errors; i++) bytes += strlen(q->errors[i]);
   return bytes;
 }
@@ -22,6 +22,8 @@ static void lighten(query *q) {
     buf_deinit(&q->head);
     q->head_error = mem_strdup("the first rows are no longer kept; read result.lazy().head()");
   }
+  free(q->stages);
+  q->stages = NULL;
   bool heavy = weigh(q) > LIGHT_BYTES;
   if (heavy) query_clear_errors(q);
   if (heavy)

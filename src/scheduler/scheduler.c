@@ -28,7 +28,24 @@ sched_query_info scheduler_info(const scheduler *s, const query *q) {
   if (q->times.ended_us) return q->end;
   sched_query_info info = {0};
   sched_query_info_get(s->sched, q->id, &info);
+  if (q->execution) execution_count(q->execution, &info);
   return info;
+}
+
+/* What is kept of how it ran, then the execution goes. */
+static void end_execution(query *q) {
+  execution *x = q->execution;
+  err e = {0};
+  if (q->end.state == SCHED_QUERY_SUCCEEDED && result_complete(x, &e) != RC_OK) {
+    q->end.state = SCHED_QUERY_FAILED;
+    query_clear_result(q);
+    query_set_failure(q, "RuntimeError", e.text);
+  }
+  q->n_parts = x->n_parts;
+  execution_count_workers(x, &q->workers_used, &q->n_workers_used);
+  q->stages = explain_stages(x);
+  q->execution = NULL;
+  execution_close(x);
 }
 
 static void on_query_ended(scheduler *s, const sched_action *a) {
@@ -38,19 +55,28 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
   q->end.state = a->state;
   q->times.ended_us = clock_wall_us();
   dispatch_stop_all(q);
-  query_drop_plan(q);
-  if (a->state == SCHED_QUERY_FAILED)
+  end_execution(q);
+  if (q->end.state == SCHED_QUERY_FAILED)
     query_add_error(q, "scheduler",
                     q->last_failure ? q->last_failure
                                     : "RuntimeError: the query failed without a reason");
   retention_add(s, q);
   LOG_INFO("query ended", "query", uuid_print(a->query.u).s, "state",
-           states_query.states[a->state]);
+           states_query.states[q->end.state]);
   LIST_EACH (&q->waiters, it, next) {
     query_waiter *w = LIST_ENTRY(it, query_waiter, link);
     list_remove(&w->link);
     answer_result(w->call, s, q); /* frees w through the end of the call */
   }
+}
+
+static void on_stages(scheduler *s, const sched_action *a) {
+  query *q = map_get(&s->queries, &a->query, sizeof a->query);
+  if (!q || !q->execution) return; /* it has ended meanwhile */
+  if (a->kind == SCHED_STAGE_FINISHED)
+    execution_stage_finished(q->execution, a->stage);
+  else
+    execution_stages_given_up(q->execution);
 }
 
 static void on_query_forgotten(scheduler *s, const sched_action *a) {
@@ -89,8 +115,9 @@ void scheduler_run_actions(scheduler *s) {
     case SCHED_STOP:
       dispatch_stop(s, a.attempt);
       break;
-    case SCHED_STAGE_FINISHED: /* a query is one final stage, and reads no rows of another */
+    case SCHED_STAGE_FINISHED:
     case SCHED_STAGES_GIVEN_UP:
+      on_stages(s, &a);
       break;
     case SCHED_QUERY_ENDED:
       on_query_ended(s, &a);
@@ -169,7 +196,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
 }
 
 void scheduler_check_done(scheduler *s) {
-  if (!s->stopping || s->servers_open || s->attempts.len || s->n_deletions) return;
+  if (!s->stopping || s->servers_open || s->attempts.len || s->n_deletions || s->n_planning) return;
   if (uv_is_active((uv_handle_t *)&s->tick) || !uv_is_closing((uv_handle_t *)&s->tick)) return;
   void (*done)(void *) = s->done;
   s->done = NULL;
@@ -210,7 +237,11 @@ void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg) {
 
 static void free_queries(scheduler *s) {
   size_t at = 0;
-  for (void *q; map_each(&s->queries, &at, &q);) query_unref(q);
+  for (void *it; map_each(&s->queries, &at, &it);) {
+    query *q = it;
+    execution_close(q->execution);
+    query_unref(q);
+  }
   map_deinit(&s->queries);
 }
 

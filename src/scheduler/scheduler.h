@@ -25,5 +25,7 @@ void scheduler_free(scheduler *s); /* after done */
 char *scheduler_cluster_json(const scheduler *s);
 char *scheduler_queries_json(const scheduler *s);
 char *scheduler_query_json(const scheduler *s, const char *query_id); /* NULL: unknown */
+/* How it is cut into stages and what became of them; NULL: unknown, or no longer kept. */
+char *scheduler_stages_json(const scheduler *s, const char *query_id);
 
 #endif

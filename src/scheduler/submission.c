@@ -27,6 +27,9 @@ typedef struct submission {
   pb_split split;
   spool *plan;
   plan_envelope envelope;
+  Client__SubmitQueryRequest *request; /* all but the plan */
+  planning *planning;                  /* NULL: the query runs whole, … */
+  char *whole_because;                 /* … although it was asked to be distributed; or NULL */
   uv_work_t work;
   rc read_rc;
   err read_err;
@@ -34,6 +37,9 @@ typedef struct submission {
 } submission;
 
 static void submission_free(submission *sub) {
+  client__submit_query_request__free_unpacked(sub->request, NULL);
+  planning_free(sub->planning);
+  free(sub->whole_because);
   spool_free(sub->plan);
   pb_split_deinit(&sub->split);
   free(sub);
@@ -84,10 +90,32 @@ void submission_bytes(grpc_call *call, const uint8_t *data, size_t len) {
   if (r != RC_OK) grpc_call_finish(call, r, e.text);
 }
 
+static bool is_distributed(const Client__QuerySettings *settings) {
+  return settings && settings->query_type_case == CLIENT__QUERY_SETTINGS__QUERY_TYPE_DISTRIBUTED;
+}
+
+/* What a planner cannot take apart runs whole: that is always right. */
+static void plan(submission *sub, const uint8_t *bytes) {
+  if (!is_distributed(sub->request->settings)) return;
+  const char *why;
+  err e = {0};
+  if (!planning_is_for(&sub->envelope, &why))
+    sub->whole_because = mem_strdup(why);
+  else if (planning_new(sub->s->conf, bytes, (size_t)spool_len(sub->plan), &sub->envelope,
+                        &sub->planning, &e) != RC_OK)
+    sub->whole_because = mem_strdup(e.text);
+}
+
 static rc read_plan(submission *sub, err *e) {
-  const uint8_t *plan;
-  TRY(spool_view(sub->plan, &plan, e));
-  return plan_envelope_read(plan, (size_t)spool_len(sub->plan), &sub->envelope, e);
+  const uint8_t *bytes;
+  TRY(spool_view(sub->plan, &bytes, e));
+  TRY(plan_envelope_read(bytes, (size_t)spool_len(sub->plan), &sub->envelope, e));
+  sub->request = client__submit_query_request__unpack(NULL, sub->split.rest.len,
+                                                      (const uint8_t *)buf_text(&sub->split.rest));
+  if (!sub->request)
+    return ERR(e, RC_INVALID, "SubmitQueryRequest does not decode; is this a polars_cloud client?");
+  plan(sub, bytes);
+  return RC_OK;
 }
 
 /* ---- what the client may not ask for ---- */
@@ -123,11 +151,42 @@ static int engine_of(Client__Engine engine) {
   }
 }
 
+static void copy_shuffle_settings(const Client__ShuffleOpts *from, query_settings *to) {
+  if (!from) return;
+  if (from->format == CLIENT__SHUFFLE_FORMAT__SF_PARQUET)
+    to->shuffle_format = CLUSTER__SHUFFLE_FORMAT__SHUFFLE_PARQUET;
+  if (from->compression == CLIENT__SHUFFLE_COMPRESSION__SC_LZ4)
+    to->shuffle_compression = CLUSTER__SHUFFLE_COMPRESSION__SHUFFLE_LZ4;
+  if (from->compression == CLIENT__SHUFFLE_COMPRESSION__SC_ZSTD)
+    to->shuffle_compression = CLUSTER__SHUFFLE_COMPRESSION__SHUFFLE_ZSTD;
+  to->has_shuffle_level = from->opt_compression_level_case ==
+                          CLIENT__SHUFFLE_OPTS__OPT_COMPRESSION_LEVEL_COMPRESSION_LEVEL;
+  if (to->has_shuffle_level) to->shuffle_level = from->compression_level;
+}
+
+static void copy_distributed_settings(const Client__DistributedOpts *from, query_settings *to) {
+  to->pre_aggregation = from->allow_pre_aggregation;
+  to->partitioned_sort = from->allow_partitioned_sort;
+  to->broadcast_bytes = from->allow_equi_join_broadcast_limit;
+  if (from->opt_partitions_per_worker_case ==
+      CLIENT__DISTRIBUTED_OPTS__OPT_PARTITIONS_PER_WORKER_PARTITIONS_PER_WORKER)
+    to->partitions_per_worker = from->partitions_per_worker;
+  copy_shuffle_settings(from->shuffle_opts, to);
+}
+
+static void copy_n_workers(const Client__NumWorkers *from, query_settings *to) {
+  if (!from) return;
+  if (from->opt_min_case == CLIENT__NUM_WORKERS__OPT_MIN_MIN) to->min_workers = from->min;
+  if (from->opt_max_case == CLIENT__NUM_WORKERS__OPT_MAX_MAX) to->max_workers = from->max;
+}
+
 static query_settings settings_of(const Client__QuerySettings *from) {
   query_settings to = {0};
   if (!from) return to;
+  copy_n_workers(from->n_workers, &to);
+  to.distributed = is_distributed(from);
+  if (to.distributed) copy_distributed_settings(from->distributed, &to);
   to.engine = engine_of(from->engine);
-  to.distributed = from->query_type_case == CLIENT__QUERY_SETTINGS__QUERY_TYPE_DISTRIBUTED;
   to.has_optimization_flags = from->opt_optimization_flags_case ==
                               CLIENT__QUERY_SETTINGS__OPT_OPTIMIZATION_FLAGS_OPTIMIZATION_FLAGS;
   if (to.has_optimization_flags) to.optimization_flags = from->optimization_flags;
@@ -145,13 +204,13 @@ static const char *header_or(const grpc_call *call, const char *name, const char
   return value ? value : otherwise;
 }
 
-/* Takes the plan out of the submission. */
-static query *make_query(submission *sub, const Client__SubmitQueryRequest *request) {
+/* Takes the plan, and the planning that looks into it, out of the submission. */
+static query *make_query(submission *sub) {
   const plan_envelope *envelope = &sub->envelope;
   query *q = query_new((query_id){uuid_random()});
   q->user = mem_strdup(header_or(sub->call, "x-polars-user", ""));
   q->polars_version = mem_strdup(header_or(sub->call, "x-polars-version", "(unknown)"));
-  q->settings = settings_of(request->settings);
+  q->settings = settings_of(sub->request->settings);
   q->sink = envelope->sink;
   q->target = copy_text(envelope->target);
   q->format = copy_text(envelope->format);
@@ -161,9 +220,10 @@ static query *make_query(submission *sub, const Client__SubmitQueryRequest *requ
   q->python_micro = envelope->python_micro;
   q->times.submitted_us = clock_wall_us();
   memcpy(q->plan_header, envelope->header, sizeof q->plan_header);
-  spool_drop_view(sub->plan); /* nothing looks into the plan from here on */
-  q->plan = sub->plan;
+  if (!sub->planning) spool_drop_view(sub->plan);
+  q->execution = execution_new(sub->s, q, sub->plan, sub->planning, sub->whole_because);
   sub->plan = NULL;
+  sub->planning = NULL;
   return q;
 }
 
@@ -176,10 +236,11 @@ static rc enqueue(scheduler *s, const query *q, err *e) {
       .plan_header = q->plan_header,
       .python_minor = q->python_minor,
       .python_micro = q->python_micro,
+      .min_workers = q->settings.min_workers,
+      .max_workers = q->settings.max_workers,
   };
-  sched_stage_spec whole = {
-      .n_tasks = 1, .final = true, .writes_destination = !query_is_anonymous(q)};
-  return sched_submit(s->sched, &spec, &whole, clock_mono_ms(), e);
+  sched_stage_spec first = execution_first(q->execution);
+  return sched_submit(s->sched, &spec, &first, clock_mono_ms(), e);
 }
 
 static void answer_accepted(grpc_call *call, query_id id) {
@@ -193,7 +254,7 @@ static void answer_accepted(grpc_call *call, query_id id) {
   answer_message(call, &response.base);
 }
 
-static void accept_query(submission *sub, const Client__SubmitQueryRequest *request) {
+static void accept_query(submission *sub) {
   scheduler *s = sub->s;
   grpc_call *call = sub->call;
   const char *no = refused_sink(s, &sub->envelope);
@@ -208,10 +269,11 @@ static void accept_query(submission *sub, const Client__SubmitQueryRequest *requ
            "POLARS_CLOUD_USER_NAME");
     return;
   }
-  query *q = make_query(sub, request);
+  query *q = make_query(sub);
   err e = {0};
   rc r = enqueue(s, q, &e);
   if (r != RC_OK) {
+    execution_close(q->execution);
     query_unref(q);
     refuse_err(call, r, &e);
     return;
@@ -226,19 +288,10 @@ static void accept_query(submission *sub, const Client__SubmitQueryRequest *requ
 
 /* The plan has been read, here or on the pool. */
 static void finish(submission *sub) {
-  if (sub->read_rc != RC_OK) {
+  if (sub->read_rc == RC_OK)
+    accept_query(sub);
+  else
     refuse_err(sub->call, sub->read_rc, &sub->read_err);
-    return;
-  }
-  Client__SubmitQueryRequest *request = client__submit_query_request__unpack(
-      NULL, sub->split.rest.len, (const uint8_t *)buf_text(&sub->split.rest));
-  if (!request) {
-    grpc_call_finish(sub->call, RC_INVALID,
-                     "SubmitQueryRequest does not decode; is this a polars_cloud client?");
-    return;
-  }
-  accept_query(sub, request);
-  client__submit_query_request__free_unpacked(request, NULL);
 }
 
 static void on_pool(uv_work_t *w) {

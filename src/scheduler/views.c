@@ -4,6 +4,7 @@
  * The form of one query is what the official client's get_query_details decodes; lists have the
  * same names where they say the same thing. */
 #include "base/clock.h"
+#include "base/mem.h"
 #include "scheduler/internal.h"
 
 #include <cluster.pb-c.h>
@@ -153,6 +154,13 @@ char *scheduler_queries_json(const scheduler *s) {
        it = it->prev)
     json_array_append_new(items, summary(s, LIST_ENTRY(it, query, all_link)));
   return print(json_pack("{s:o}", "queries", items));
+}
+
+char *scheduler_stages_json(const scheduler *s, const char *query_id_text) {
+  query_id id;
+  const query *q = uuid_parse(query_id_text, &id.u) ? map_get(&s->queries, &id, sizeof id) : NULL;
+  if (q && q->execution) return explain_stages(q->execution);
+  return q && q->stages ? mem_strdup(q->stages) : NULL;
 }
 
 char *scheduler_query_json(const scheduler *s, const char *query_id_text) {

@@ -18,6 +18,8 @@ void peer_free(peer *p) {
   free(p->instance_id);
   free(p->incarnation);
   free(p->host);
+  free(p->shuffle_address);
+  free(p->shuffle_folder);
   free(p);
 }
 
@@ -85,6 +87,8 @@ static void put_peer(scheduler *s, const Cluster__JoinRequest *r, char *host_tak
   p->incarnation = mem_strdup(r->incarnation);
   p->host = host_take;
   p->port = port;
+  p->shuffle_address = mem_strdup(r->shuffle_address);
+  p->shuffle_folder = mem_strdup(r->shuffle_folder);
   p->channel = open_channel(s, p);
   /* The new one stands before the old one goes: the calls that end with it may start others. */
   peer_free(map_put(&s->peers, r->instance_id, len, p));

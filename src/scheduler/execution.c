@@ -1,0 +1,320 @@
+/* scheduler/execution.c: see execution.h. SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/execution.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "scheduler/internal.h"
+
+#include <stdlib.h>
+
+enum {
+  MOST_PARTITIONS = 256,
+  ROW_BYTES = 64,       /* what a row is taken for when a limit is in bytes */
+  NO_PUSHDOWN = 1 << 4, /* Polars' optimizations without any: type coercion alone */
+};
+
+/* ---- life ---- */
+
+static void execution_free(execution *x) {
+  for (size_t i = 0; i < x->n_steps; i++)
+    for (uint32_t k = 0; k < x->steps[i]->n_tasks; k++) buf_deinit(&x->steps[i]->tasks[k].head);
+  free(x->steps);
+  planning_free(x->planning); /* its tree is a view of the plan */
+  spool_free(x->plan);
+  spool_free(x->heads);
+  arena_deinit(&x->arena);
+  free(x);
+}
+
+static void note_whole(execution *x, const char *why) {
+  x->whole_because = arena_printf(&x->arena, "%s", why);
+  LOG_INFO("query runs whole", "query", uuid_print(x->q->id.u).s, "because", why);
+}
+
+static step *add_whole(execution *x) {
+  step *st = steps_add(x, STEP_WHOLE, x->plan, 1);
+  st->result = true;
+  x->n_parts = 1;
+  return st;
+}
+
+execution *execution_new(scheduler *s, query *q, spool *plan, planning *p, const char *why) {
+  execution *x = NEW(execution);
+  x->s = s;
+  x->q = q;
+  x->plan = plan;
+  x->planning = p;
+  list_init(&x->hosts);
+  if (why) note_whole(x, why);
+  if (p)
+    steps_add(x, STEP_DESCRIBE, p->request, 1);
+  else
+    add_whole(x);
+  x->steps[0]->opened_us = clock_wall_us();
+  return x;
+}
+
+void execution_close(execution *x) {
+  if (!x || x->closed) return;
+  x->closed = true;
+  if (!x->s->stopping) shuffle_drop_query(x);
+  if (!x->working) execution_free(x);
+}
+
+/* ---- opening steps ---- */
+
+static sched_stage_spec spec_of(const step *st) {
+  return (sched_stage_spec){
+      .n_tasks = st->n_tasks,
+      .final = st->kind == STEP_WHOLE || st->kind == STEP_HEADS,
+      .writes_destination = st->result && !query_is_anonymous(st->execution->q),
+      .prefer = st->kind == STEP_STAGE ? steps_prefer(st) : NULL,
+  };
+}
+
+sched_stage_spec execution_first(execution *x) {
+  return spec_of(x->steps[0]);
+}
+
+static void fail(execution *x, const err *e) {
+  query_set_failure(x->q, "RuntimeError", e->text);
+  err ignored;
+  if (sched_end_query(x->s->sched, x->q->id, SCHED_QUERY_FAILED, clock_mono_ms(), &ignored) !=
+      RC_OK)
+    LOG_WARN("a query that cannot go on has ended before", "error", ignored.text);
+}
+
+/* Right after steps_add: sched/ counts as we do. */
+static void open_step(execution *x, step *st) {
+  sched_stage_spec spec = spec_of(st);
+  uint32_t number = st->number;
+  st->opened_us = clock_wall_us();
+  err e = {0};
+  rc r = sched_open_stage(x->s->sched, x->q->id, &spec, clock_mono_ms(), &number, &e);
+  if (r == RC_OK && number != st->number)
+    r = ERR(&e, RC_INTERNAL, "step %u became stage %u", st->number, number);
+  if (r != RC_OK) fail(x, &e);
+}
+
+static void run_whole(execution *x, const char *why) {
+  note_whole(x, why);
+  open_step(x, add_whole(x));
+}
+
+/* ---- planning ---- */
+
+static void ask(execution *x, step_kind kind) {
+  open_step(x, steps_add(x, kind, x->planning->request, 1));
+}
+
+static void open_ready(execution *x);
+
+static void begin_stages(execution *x) {
+  x->stages = ARENA_NEW(&x->arena, step *, x->planning->graph.n);
+  open_ready(x);
+}
+
+static void on_pool(uv_work_t *w) {
+  execution *x = w->data;
+  x->piece_rc = x->piece(x->planning, &x->piece_err);
+}
+
+static void after_piece(execution *x) {
+  if (x->piece_rc != RC_OK)
+    run_whole(x, x->piece_err.text);
+  else if (x->piece == planning_write)
+    begin_stages(x);
+  else if (x->planning->graph.n == 1)
+    run_whole(x, x->planning->graph.stages[0]->why);
+  else
+    ask(x, STEP_CAPTURE);
+}
+
+static void after_pool(uv_work_t *w, int status) {
+  (void)status;
+  execution *x = w->data;
+  scheduler *s = x->s;
+  x->working = false;
+  s->n_planning--;
+  if (x->closed)
+    execution_free(x);
+  else if (!s->stopping)
+    after_piece(x);
+  if (s->stopping)
+    scheduler_check_done(s);
+  else
+    scheduler_run_actions(s);
+}
+
+static void think(execution *x, rc (*piece)(planning *, err *)) {
+  x->piece = piece;
+  x->working = true;
+  x->work.data = x;
+  x->s->n_planning++;
+  uv_queue_work(x->s->loop, &x->work, on_pool, after_pool);
+}
+
+static uint32_t choose_partitions(const execution *x) {
+  const conf *c = x->s->conf;
+  if (c->scheduler.planner.partitions) return (uint32_t)c->scheduler.planner.partitions;
+  uint32_t workers, slots;
+  sched_capacity(x->s->sched, x->q->id, &workers, &slots);
+  uint64_t each = x->q->settings.partitions_per_worker;
+  if (!each) each = (uint64_t)c->scheduler.partitions_per_worker;
+  uint64_t n = each * workers > slots ? each * workers : slots;
+  return n > MOST_PARTITIONS ? MOST_PARTITIONS : (uint32_t)n;
+}
+
+static stage_limits limits_of(const execution *x) {
+  const query_settings *q = &x->q->settings;
+  double broadcast = (double)x->s->conf->scheduler.planner.broadcast_rows;
+  double allowed = (double)q->broadcast_bytes / ROW_BYTES;
+  return (stage_limits){
+      .partitions = x->partitions,
+      .small_rows = (double)x->s->conf->scheduler.planner.small_rows,
+      .replicate_rows = (double)x->s->conf->scheduler.planner.replicate_rows,
+      .broadcast_rows = broadcast < allowed ? broadcast : allowed,
+      .pre_aggregation = q->pre_aggregation,
+      .partitioned_sort = q->partitioned_sort,
+      .one_writer = !query_is_anonymous(x->q),
+  };
+}
+
+static void on_described(execution *x) {
+  x->partitions = choose_partitions(x);
+  if (x->partitions < 2) {
+    run_whole(x, "the cluster has one slot for it");
+    return;
+  }
+  x->planning->limits = limits_of(x);
+  bool pushdown = x->s->conf->scheduler.planner.pushdown;
+  x->planning->has_optimization_flags = x->q->settings.has_optimization_flags || !pushdown;
+  x->planning->optimization_flags = pushdown ? x->q->settings.optimization_flags : NO_PUSHDOWN;
+  think(x, planning_cut);
+}
+
+/* ---- stages ---- */
+
+static bool is_finished(const execution *x, const stage *st) {
+  const step *run = x->stages[st->number];
+  return run && run->finished;
+}
+
+static bool is_ready(const execution *x, const stage *st) {
+  for (size_t i = 0; i < st->n_leaves; i++)
+    for (size_t k = 0; k < st->leaves[i]->n_producers; k++)
+      if (!is_finished(x, st->leaves[i]->producers[k])) return false;
+  return true;
+}
+
+/* Parts are numbered in the order of stages: one of the result waits for those before it. */
+static bool has_number(const execution *x, const stage *st, uint32_t *first_part) {
+  *first_part = 0;
+  for (size_t i = 0; i < st->number; i++) {
+    if (!x->planning->graph.stages[i]->final) continue;
+    if (!x->stages[i]) return false;
+    *first_part += x->stages[i]->n_tasks;
+  }
+  return true;
+}
+
+static void open_stage(execution *x, const stage *st, uint32_t first_part) {
+  planned_stage *planned = &x->planning->stages[st->number];
+  step *run = steps_add_stage(x, st, planned->plan);
+  run->marks = &planned->marks;
+  run->result = st->final;
+  run->first_part = first_part;
+  if (st->final && first_part + run->n_tasks > x->n_parts) x->n_parts = first_part + run->n_tasks;
+  x->stages[st->number] = run;
+  open_step(x, run);
+}
+
+static void finish_result(execution *x) {
+  bool needed = false;
+  err e = {0};
+  rc r = result_ask_heads(x, &needed, &e);
+  if (r == RC_OK && needed)
+    open_step(x, steps_add(x, STEP_HEADS, x->heads, 1));
+  else if (r == RC_OK)
+    r = sched_end_query(x->s->sched, x->q->id, SCHED_QUERY_SUCCEEDED, clock_mono_ms(), &e);
+  if (r != RC_OK) fail(x, &e);
+}
+
+static void open_ready(execution *x) {
+  bool all_finished = true;
+  for (size_t i = 0; i < x->planning->graph.n; i++) {
+    const stage *st = x->planning->graph.stages[i];
+    uint32_t first_part = 0;
+    if (!x->stages[i] && is_ready(x, st) && (!st->final || has_number(x, st, &first_part)))
+      open_stage(x, st, first_part);
+    all_finished = all_finished && is_finished(x, st);
+  }
+  if (all_finished) finish_result(x);
+}
+
+static bool reads(const stage *consumer, const stage *producer) {
+  for (size_t i = 0; i < consumer->n_leaves; i++)
+    for (size_t k = 0; k < consumer->leaves[i]->n_producers; k++)
+      if (consumer->leaves[i]->producers[k] == producer) return true;
+  return false;
+}
+
+/* Files that this stage read are deleted, unless another one will read them. */
+static void drop_inputs(execution *x, const stage *finished) {
+  const stage_graph *g = &x->planning->graph;
+  for (size_t i = 0; i < g->n; i++) {
+    bool needed = !reads(finished, g->stages[i]);
+    for (size_t k = 0; !needed && k < g->n; k++)
+      needed = reads(g->stages[k], g->stages[i]) && !is_finished(x, g->stages[k]);
+    if (!needed) shuffle_drop_step(x->stages[i]);
+  }
+}
+
+static void on_answer(execution *x, const step *st) {
+  if (st->tasks[0].head_error)
+    run_whole(x, st->tasks[0].head_error);
+  else if (st->kind == STEP_DESCRIBE)
+    on_described(x);
+  else
+    think(x, planning_write);
+}
+
+void execution_stage_finished(execution *x, uint32_t number) {
+  step *st = x->steps[number];
+  if (st->given_up) return;
+  st->finished = true;
+  st->finished_us = clock_wall_us();
+  if (st->kind != STEP_STAGE) {
+    on_answer(x, st);
+    return;
+  }
+  drop_inputs(x, st->stage);
+  open_ready(x);
+}
+
+void execution_stages_given_up(execution *x) {
+  LOG_WARN("query starts again from its first stage", "query", uuid_print(x->q->id.u).s, "because",
+           x->q->last_failure ? x->q->last_failure : "");
+  for (size_t i = 0; i < x->n_steps; i++) {
+    x->steps[i]->given_up = true;
+    shuffle_drop_step(x->steps[i]);
+  }
+  if (x->stages) begin_stages(x);
+}
+
+void execution_count(const execution *x, sched_query_info *out) {
+  out->total_stages = x->stages ? (uint32_t)x->planning->graph.n : 1;
+  out->finished_stages = 0;
+  for (size_t i = 0; x->stages && i < x->planning->graph.n; i++)
+    out->finished_stages += is_finished(x, x->planning->graph.stages[i]);
+}
+
+void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n) {
+  *n = x->stages ? (uint32_t)x->planning->graph.n : 1;
+  *out = mem_new(*n * sizeof **out);
+  for (uint32_t i = 0; i < *n; i++) {
+    const step *st = x->stages ? x->stages[i] : x->steps[x->n_steps - 1];
+    (*out)[i] = st ? steps_count_workers(st) : 0;
+  }
+}

@@ -1,0 +1,147 @@
+/* scheduler/execution.h: how a query runs: the steps it takes and what comes of them.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A step is what sched/ calls a stage: tasks that may run at once. A query that is not distributed
+ * takes one step (WHOLE). Another one asks Polars about its plan (DESCRIBE, CAPTURE), runs the
+ * stages of its graph, each as soon as what it reads is finished, and perhaps joins the first rows
+ * of the result's parts (HEADS). When rows of earlier stages are lost, all stages run again.
+ *
+ * Lives from the submission to the end of its query; on the loop's thread, except for the pieces
+ * of planning (planning.h). */
+#ifndef FLOE_SCHEDULER_EXECUTION_H
+#define FLOE_SCHEDULER_EXECUTION_H
+
+#include "base/list.h"
+#include "sched/sched.h"
+#include "scheduler/planning.h"
+
+#include <cluster.pb-c.h>
+#include <uv.h>
+
+struct scheduler;
+struct query;
+struct peer;
+typedef struct execution execution;
+
+typedef enum step_kind {
+  STEP_WHOLE,
+  STEP_DESCRIBE,
+  STEP_CAPTURE,
+  STEP_STAGE,
+  STEP_HEADS
+} step_kind;
+
+/* One life of a worker that has run tasks of the query. */
+typedef struct step_host {
+  list link; /* in execution.hosts */
+  const char *instance_id, *incarnation, *shuffle_address, *shuffle_folder;
+  bool wrote; /* it may have files of the query */
+} step_host;
+
+typedef struct step_file { /* for later stages */
+  uint32_t partition;
+  uint64_t bytes;
+  const char *name; /* as in Cluster__ShuffleFile */
+} step_file;
+
+typedef struct step_task {
+  attempt_id attempt;                     /* the newest: only its answer counts */
+  const step_host *host;                  /* where that runs */
+  uint32_t first_partition, n_partitions; /* of its leaves: what it reads */
+  bool done;                              /* with it, what follows is set */
+  bool has_rows;
+  uint64_t rows, bytes, run_us, cpu_us;
+  step_file *files; /* ascending by partition */
+  size_t n_files;
+  const char **locations; /* what a sink of the user's own wrote */
+  size_t n_locations;
+  buf head; /* the first rows of a result, an Arrow IPC file; owned */
+  const char *head_error;
+} step_task;
+
+typedef struct step {
+  execution *execution;
+  step_kind kind;
+  uint32_t number;    /* in sched/ */
+  const stage *stage; /* STEP_STAGE */
+  spool *plan;        /* lives as long as the execution */
+  const stage_marks *marks;
+  bool result;         /* its rows are the query's result, and … */
+  uint32_t first_part; /* … its tasks write the parts from this one on */
+  uint32_t partitions; /* of its output; 0: one file for each task */
+  step_task *tasks;
+  uint32_t n_tasks;
+  int64_t opened_us, finished_us; /* wall clock; 0: not yet */
+  bool finished, given_up, dropped;
+} step;
+
+struct execution {
+  struct scheduler *s;
+  struct query *q;
+  arena arena; /* steps and what they brought */
+  spool *plan; /* the client's; owned */
+  planning *planning;
+  const char *whole_because; /* it was asked to be distributed and is not; NULL: nothing to say */
+  uint32_t partitions;
+  step **steps; /* by their numbers; owned */
+  size_t n_steps;
+  step **stages; /* the newest step of each stage of the graph; NULL before it is open. NULL: no
+                    graph yet */
+  list hosts;
+  uint32_t n_parts;  /* of the result, that were ever begun */
+  size_t head_bytes; /* kept in tasks */
+  spool *heads;      /* what HEADS is asked; owned */
+  /* a piece of planning on the pool */
+  uv_work_t work;
+  rc (*piece)(planning *, err *);
+  rc piece_rc;
+  err piece_err;
+  bool working, closed;
+};
+
+/* execution.c: takes `plan` and `p`. p NULL: it runs whole; `why` (copied) says why or is NULL. */
+execution *execution_new(struct scheduler *s, struct query *q, spool *plan, planning *p,
+                         const char *why);
+sched_stage_spec execution_first(execution *x); /* for sched_submit */
+void execution_stage_finished(execution *x, uint32_t number);
+void execution_stages_given_up(execution *x);
+void execution_count(const execution *x, sched_query_info *out); /* its stages */
+/* For each stage; *out is the caller's to free. */
+void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n);
+/* The query has ended: files for later stages are deleted, memory is released. */
+void execution_close(execution *x); /* NULL is fine */
+
+/* steps.c */
+step *steps_add(execution *x, step_kind kind, spool *plan, uint32_t n_tasks);
+/* An attempt begins on this worker. */
+void steps_begin(step *st, uint32_t task, attempt_id attempt, const struct peer *p);
+bool steps_is_current(const step *st, uint32_t task, attempt_id attempt);
+/* Takes what the current attempt brought. RC_INVALID: it is not what was asked for. */
+MUST_CHECK rc steps_end(step *st, uint32_t task, const Cluster__RunTaskResponse *r, err *e);
+/* A planning step whose question Polars could not answer has ended, too. */
+void steps_fail(step *st, uint32_t task, const char *text);
+/* The tasks of a stage and which partitions they read; 0 < n. */
+step *steps_add_stage(execution *x, const stage *st, spool *plan);
+/* Each file that task number `task` reads through the leaf, in the order of rows. */
+typedef void steps_on_file(void *arg, const step_task *writer, const step_file *file);
+void steps_each_input(const step *st, uint32_t task, const stage_leaf *leaf, steps_on_file *on_file,
+                      void *arg);
+uint32_t steps_count_workers(const step *st);
+/* For each task the worker that has most of its input, or NULL. In the execution's arena. */
+const char **steps_prefer(const step *st);
+
+/* result.c: the parts of a result, in order, and its first rows. */
+enum { RESULT_HEAD_ROWS = 10 };
+void result_take_head(step *st, step_task *t, const Cluster__TaskOutput *o);
+/* *needed: the first rows stand in several parts; x->heads is what HEADS must be asked. */
+MUST_CHECK rc result_ask_heads(execution *x, bool *needed, err *e);
+MUST_CHECK rc result_complete(execution *x, err *e); /* into the query */
+
+/* request.c: everything of RunTask but the plan's bytes. */
+MUST_CHECK rc request_build(const step *st, uint32_t task, buf *out, err *e);
+
+/* shuffle.c: files that nobody will read any more. */
+void shuffle_drop_step(step *st);
+void shuffle_drop_query(execution *x);
+
+#endif

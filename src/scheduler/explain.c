@@ -1,0 +1,131 @@
+/* scheduler/explain.c: how a query is cut into stages, and what became of each, as JSON.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Times are milliseconds since the query was submitted. While it runs, what is not known yet is
+ * null. */
+#include "scheduler/internal.h"
+
+#include <jansson.h>
+
+static json_t *ms_since(const execution *x, int64_t us) {
+  return us ? json_real((double)(us - x->q->times.submitted_us) / 1000) : json_null();
+}
+
+static const char *tasks_name(stage_tasks tasks) {
+  switch (tasks) {
+  case STAGE_ONE:
+    return "one";
+  case STAGE_SOURCE:
+    return "source";
+  case STAGE_PARTITIONS:
+    return "partitions";
+  }
+  return "";
+}
+
+static const char *read_name(leaf_read read) {
+  switch (read) {
+  case LEAF_ALL:
+    return "all";
+  case LEAF_BROADCAST:
+    return "broadcast";
+  case LEAF_PARTITION:
+    return "partition";
+  }
+  return "";
+}
+
+static json_t *inputs(const stage *st) {
+  json_t *items = json_array();
+  for (size_t i = 0; i < st->n_leaves; i++) {
+    json_t *from = json_array();
+    for (size_t k = 0; k < st->leaves[i]->n_producers; k++)
+      json_array_append_new(from, json_integer(st->leaves[i]->producers[k]->number));
+    json_array_append_new(
+        items, json_pack("{s:s, s:o}", "read", read_name(st->leaves[i]->read), "stages", from));
+  }
+  return items;
+}
+
+/* What all tasks together have done so far. */
+static json_t *totals(const step *st) {
+  uint64_t rows = 0, bytes = 0, run_us = 0, cpu_us = 0;
+  uint32_t done = 0;
+  for (uint32_t i = 0; i < st->n_tasks; i++) {
+    const step_task *t = &st->tasks[i];
+    if (!t->done) continue;
+    done++;
+    rows += t->rows;
+    bytes += t->bytes;
+    run_us += t->run_us;
+    cpu_us += t->cpu_us;
+  }
+  return json_pack("{s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o}", "tasks", (int)st->n_tasks,
+                   "tasks_done", (int)done, "workers", (int)steps_count_workers(st), "rows",
+                   (json_int_t)rows, "bytes", (json_int_t)bytes, "run_us", (json_int_t)run_us,
+                   "cpu_us", (json_int_t)cpu_us, "opened_ms",
+                   ms_since(st->execution, st->opened_us), "finished_ms",
+                   ms_since(st->execution, st->finished_us));
+}
+
+static json_t *stage_json(const execution *x, const stage *st) {
+  const step *run = x->stages[st->number];
+  return json_pack("{s:i, s:s, s:s, s:o, s:b, s:b, s:b, s:f, s:o}", "stage", (int)st->number, "why",
+                   st->why ? st->why : "", "split", tasks_name(st->tasks), "inputs", inputs(st),
+                   "partitioned", st->output.n_keys || st->output.range.data, "final", st->final,
+                   "determinate", st->determinate, "estimated_rows", st->rows, "run",
+                   run ? totals(run) : json_null());
+}
+
+static const char *step_name(step_kind kind) {
+  switch (kind) {
+  case STEP_WHOLE:
+    return "whole";
+  case STEP_DESCRIBE:
+    return "describe";
+  case STEP_CAPTURE:
+    return "capture";
+  case STEP_STAGE:
+    return "stage";
+  case STEP_HEADS:
+    return "heads";
+  }
+  return "";
+}
+
+/* Everything that ran, in the order of its beginning; a stage twice if it had to run again. */
+static json_t *steps(const execution *x) {
+  json_t *items = json_array();
+  for (size_t i = 0; i < x->n_steps; i++) {
+    const step *st = x->steps[i];
+    json_array_append_new(items,
+                          json_pack("{s:s, s:o, s:b, s:o}", "kind", step_name(st->kind), "stage",
+                                    st->stage ? json_integer(st->stage->number) : json_null(),
+                                    "given_up", st->given_up, "run", totals(st)));
+  }
+  return items;
+}
+
+static void put_graph(const execution *x, json_t *out) {
+  json_t *stages = json_array();
+  for (size_t i = 0; i < x->planning->graph.n; i++)
+    json_array_append_new(stages, stage_json(x, x->planning->graph.stages[i]));
+  json_object_set_new(out, "stages", stages);
+  buf text = {0}, dot = {0};
+  stages_print_text(&x->planning->graph, &text);
+  stages_print_dot(&x->planning->graph, &dot);
+  json_object_set_new(out, "text", json_string(buf_text(&text)));
+  json_object_set_new(out, "dot", json_string(buf_text(&dot)));
+  buf_deinit(&text);
+  buf_deinit(&dot);
+}
+
+char *explain_stages(const execution *x) {
+  json_t *out =
+      json_pack("{s:i, s:o, s:o}", "partitions", (int)x->partitions, "whole_because",
+                x->whole_because ? json_string(x->whole_because) : json_null(), "steps", steps(x));
+  if (x->stages) put_graph(x, out);
+  char *text = json_dumps(out, JSON_COMPACT);
+  json_decref(out);
+  return text;
+}

@@ -1,0 +1,141 @@
+/* scheduler/planning.c: see planning.h. SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/planning.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  PLAN_MEMORY_BYTES = 64 * 1024,
+  WORTH_BYTES = 1024 * 1024, /* frames inside a plan: fewer are not worth a question */
+};
+
+/* ---- is it for us? ---- */
+
+bool planning_is_for(const plan_envelope *envelope, const char **why) {
+  if (!dsl_is_known(envelope->header)) {
+    *why = "plans of this Polars version are not taken apart";
+    return false;
+  }
+  switch (envelope->sink) {
+  case PLAN_SINK_ANONYMOUS:
+  case PLAN_SINK_FILE:
+  case PLAN_SINK_PARTITIONED:
+  case PLAN_SINK_CALLBACK:
+    return true;
+  default:
+    *why = "its sink is of a kind that is not taken apart";
+    return false;
+  }
+}
+
+/* Bounded, because inputs may be shared: whoever has so many is worth a look. */
+static bool reads_files(const dsl_node *n, unsigned *left) {
+  if (!*left || n->kind == DSL_SCAN) return true;
+  (*left)--;
+  for (size_t i = 0; i < dsl_n_inputs(n); i++)
+    if (reads_files(dsl_input(n, i), left)) return true;
+  return false;
+}
+
+static rc check_worth(const conf *c, const dsl_node *root, size_t plan_len, err *e) {
+  unsigned left = DSL_MAX_NODES;
+  if (!c->scheduler.planner.small_rows || plan_len >= WORTH_BYTES || reads_files(root, &left))
+    return RC_OK;
+  return ERR(e, RC_PRECONDITION, "its few rows come with the plan");
+}
+
+/* ---- questions and answers ---- */
+
+static rc ask(planning *p, const ProtobufCMessage *question, err *e) {
+  buf packed = {0};
+  rc r = buf_reserve(&packed, protobuf_c_message_get_packed_size(question), e);
+  if (r == RC_OK) {
+    packed.len = protobuf_c_message_pack(question, packed.data);
+    spool **at = &p->requests[p->request != NULL];
+    p->request = *at = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
+    r = spool_append(p->request, packed.data, packed.len, e);
+  }
+  buf_deinit(&packed);
+  return r;
+}
+
+static rc undecodable(err *e) {
+  return ERR(e, RC_INTERNAL, "Polars' answer about the plan does not decode");
+}
+
+/* ---- the three pieces ---- */
+
+static rc parse(planning *p, const conf *c, size_t len, err *e) {
+  TRY(dsl_parse(p->plan, len, &p->arena, &p->root, e));
+  TRY(check_worth(c, p->root, len, e));
+  Planning__DescribeRequest request;
+  planning__describe_request__init(&request);
+  TRY(describe_request(stages_below_sink(p->root), p->header, &p->arena, &p->described, &request,
+                       e));
+  return ask(p, &request.base, e);
+}
+
+rc planning_new(const conf *c, const uint8_t *plan, size_t len, const plan_envelope *envelope,
+                planning **out, err *e) {
+  planning *p = NEW(planning);
+  p->plan = plan;
+  p->temp_dir = mem_strdup(c->temp_dir);
+  memcpy(p->header, envelope->header, sizeof p->header);
+  if (envelope->sink == PLAN_SINK_ANONYMOUS)
+    p->placeholder = (plan_bytes){plan + envelope->placeholder_offset, envelope->placeholder_len};
+  rc r = parse(p, c, len, e);
+  if (r != RC_OK) {
+    planning_free(p);
+    return r;
+  }
+  *out = p;
+  return RC_OK;
+}
+
+rc planning_cut(planning *p, err *e) {
+  p->description = planning__describe_response__unpack(NULL, p->answer.len,
+                                                       (const uint8_t *)buf_text(&p->answer));
+  if (!p->description) return undecodable(e);
+  TRY(describe_take(&p->described, p->description, e));
+  TRY(stages_cut(p->root, &p->described, &p->limits, &p->arena, &p->graph, e));
+  if (p->graph.n == 1) return RC_OK;
+  Planning__CaptureRequest request;
+  planning__capture_request__init(&request);
+  TRY(stages_capture_request(&p->graph, &p->described, p->header, &p->arena, &request, e));
+  request.has_optimization_flags = p->has_optimization_flags;
+  request.optimization_flags = p->optimization_flags;
+  return ask(p, &request.base, e);
+}
+
+static rc write_stage(planning *p, const stage *st, planned_stage *out, err *e) {
+  out->plan = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
+  if (st->final) out->marks.placeholder.piece = p->placeholder;
+  TRY(stages_write(st, p->header, &p->arena, out->plan, &out->marks, e));
+  if (st->final && p->placeholder.data && out->marks.placeholder.offset == UINT64_MAX)
+    return ERR(e, RC_INTERNAL, "stage %u lost the place where its result goes", st->number);
+  return RC_OK;
+}
+
+rc planning_write(planning *p, err *e) {
+  p->capture = planning__capture_response__unpack(NULL, p->answer.len,
+                                                  (const uint8_t *)buf_text(&p->answer));
+  if (!p->capture) return undecodable(e);
+  TRY(stages_take_capture(&p->graph, p->capture, &p->arena, e));
+  p->stages = ARENA_NEW(&p->arena, planned_stage, p->graph.n);
+  for (size_t i = 0; i < p->graph.n; i++) TRY(write_stage(p, p->graph.stages[i], &p->stages[i], e));
+  return RC_OK;
+}
+
+void planning_free(planning *p) {
+  if (!p) return;
+  for (size_t i = 0; p->stages && i < p->graph.n; i++) spool_free(p->stages[i].plan);
+  planning__describe_response__free_unpacked(p->description, NULL);
+  planning__capture_response__free_unpacked(p->capture, NULL);
+  for (size_t i = 0; i < 2; i++) spool_free(p->requests[i]);
+  buf_deinit(&p->answer);
+  free(p->temp_dir);
+  arena_deinit(&p->arena);
+  free(p);
+}

@@ -1,0 +1,50 @@
+/* scheduler/planning.h: from a client's plan to the plans of its stages. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * Three pieces of work with a question to Polars between them: parse → describe → cut → capture →
+ * write. The pieces are heavy for large plans, so they run on libuv's pool; a planning is touched
+ * by one thread at a time. What goes wrong here is no fault of the query: it runs whole then, and
+ * the text says why. */
+#ifndef FLOE_SCHEDULER_PLANNING_H
+#define FLOE_SCHEDULER_PLANNING_H
+
+#include "conf/conf.h"
+#include "plan/envelope.h"
+#include "plan/stages.h"
+
+typedef struct planned_stage {
+  spool *plan; /* what all its tasks share */
+  stage_marks marks;
+} planned_stage;
+
+typedef struct planning {
+  arena arena; /* all below lives in it, but the answers and the spools */
+  uint8_t header[PLAN_HEADER_BYTES];
+  char *temp_dir;
+  const uint8_t *plan; /* the client's; the tree is a view of it */
+  plan_bytes placeholder;
+  const dsl_node *root;
+  described described;
+  Planning__DescribeResponse *description;
+  Planning__CaptureResponse *capture;
+  buf answer;          /* in: what Polars said to `request` */
+  spool *requests[2];  /* kept: an attempt that was given up may still read one */
+  spool *request;      /* out: the next question; one of them */
+  stage_limits limits; /* in, before planning_cut, as are the flags: Polars' optimizations */
+  bool has_optimization_flags;
+  uint64_t optimization_flags;
+  stage_graph graph;
+  planned_stage *stages; /* for each of graph.stages */
+} planning;
+
+/* May a plan of this kind be distributed at all? If not, *why says what prevents it. */
+bool planning_is_for(const plan_envelope *envelope, const char **why);
+/* `plan` must stay as it is until planning_free. RC_EXHAUSTED, RC_PRECONDITION: not for us. */
+MUST_CHECK rc planning_new(const conf *c, const uint8_t *plan, size_t len,
+                           const plan_envelope *envelope, planning **out, err *e);
+/* With graph.n == 1 there is nothing to distribute and no further question. */
+MUST_CHECK rc planning_cut(planning *p, err *e);
+MUST_CHECK rc planning_write(planning *p, err *e);
+void planning_free(planning *p); /* NULL is fine */
+
+#endif

@@ -1,0 +1,341 @@
+/* scheduler/steps.c: the steps of an execution, their tasks, and what tasks write for each other.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * How many tasks a stage gets is decided when it is opened, from the bytes that its inputs really
+ * have: a task shall have something to do, and the partitions are divided evenly. */
+#include "base/mem.h"
+#include "scheduler/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROW_BYTES = 64 /* of rows in memory, about */ };
+
+step *steps_add(execution *x, step_kind kind, spool *plan, uint32_t n_tasks) {
+  step *st = ARENA_NEW(&x->arena, step, 1);
+  st->execution = x;
+  st->kind = kind;
+  st->number = (uint32_t)x->n_steps;
+  st->plan = plan;
+  st->n_tasks = n_tasks;
+  st->tasks = ARENA_NEW(&x->arena, step_task, n_tasks);
+  step **more = realloc(x->steps, (x->n_steps + 1) * sizeof *more);
+  if (!more) abort();
+  more[x->n_steps++] = st;
+  x->steps = more;
+  return st;
+}
+
+/* ---- attempts ---- */
+
+static char *keep(execution *x, const char *text) {
+  return arena_printf(&x->arena, "%s", text);
+}
+
+static step_host *find_host(execution *x, const peer *p) {
+  LIST_EACH (&x->hosts, it, next) {
+    step_host *h = LIST_ENTRY(it, step_host, link);
+    if (!strcmp(h->instance_id, p->instance_id) && !strcmp(h->incarnation, p->incarnation))
+      return h;
+  }
+  step_host *h = ARENA_NEW(&x->arena, step_host, 1);
+  h->instance_id = keep(x, p->instance_id);
+  h->incarnation = keep(x, p->incarnation);
+  h->shuffle_address = keep(x, p->shuffle_address);
+  h->shuffle_folder = keep(x, p->shuffle_folder);
+  list_push_back(&x->hosts, &h->link);
+  return h;
+}
+
+void steps_begin(step *st, uint32_t task, attempt_id attempt, const peer *p) {
+  step_host *host = find_host(st->execution, p);
+  if (st->kind == STEP_STAGE && !st->result) host->wrote = true;
+  st->tasks[task].attempt = attempt;
+  st->tasks[task].host = host;
+}
+
+bool steps_is_current(const step *st, uint32_t task, attempt_id attempt) {
+  return !st->given_up && !st->finished && uuid_equal(st->tasks[task].attempt.u, attempt.u);
+}
+
+/* ---- what an attempt brought ---- */
+
+static rc take_files(step *st, step_task *t, const Cluster__TaskOutput *o, err *e) {
+  execution *x = st->execution;
+  t->files = ARENA_NEW(&x->arena, step_file, o->n_shuffled);
+  t->n_files = o->n_shuffled;
+  t->has_rows = true;
+  t->rows = t->bytes = 0;
+  for (size_t i = 0; i < o->n_shuffled; i++) {
+    const Cluster__ShuffledFile *f = o->shuffled[i];
+    bool ascends = !i || f->partition >= o->shuffled[i - 1]->partition;
+    if (!ascends || f->partition >= (st->partitions ? st->partitions : 1))
+      return ERR(e, RC_INVALID, "worker %s wrote partition %u of %u, which was not asked for",
+                 t->host->instance_id, f->partition, st->partitions);
+    t->files[i] = (step_file){f->partition, f->bytes, keep(x, f->name)};
+    t->bytes += f->bytes;
+    t->rows += f->rows;
+  }
+  return RC_OK;
+}
+
+static void take_result(step *st, step_task *t, const Cluster__TaskOutput *o) {
+  execution *x = st->execution;
+  t->locations = ARENA_NEW(&x->arena, const char *, o->n_files);
+  t->n_locations = o->n_files;
+  t->bytes = 0;
+  for (size_t i = 0; i < o->n_files; i++) {
+    t->bytes += o->files[i]->bytes;
+    t->locations[i] = keep(x, o->files[i]->location);
+  }
+  result_take_head(st, t, o);
+}
+
+static rc take_heads(step *st, step_task *t, const Cluster__TaskOutput *o, err *e) {
+  Planning__HeadsResponse *r =
+      planning__heads_response__unpack(NULL, o->answer.len, o->answer.data);
+  if (!r) return ERR(e, RC_INVALID, "the joined first rows do not decode");
+  Cluster__TaskOutput joined;
+  cluster__task_output__init(&joined);
+  joined.head = r->head;
+  result_take_head(st, t, &joined);
+  planning__heads_response__free_unpacked(r, NULL);
+  return RC_OK;
+}
+
+static rc take_output(step *st, step_task *t, const Cluster__TaskOutput *o, err *e) {
+  t->has_rows = o->has_rows;
+  t->rows = o->rows;
+  switch (st->kind) {
+  case STEP_DESCRIBE:
+  case STEP_CAPTURE:
+    buf_clear(&st->execution->planning->answer);
+    return buf_append(&st->execution->planning->answer, o->answer.data, o->answer.len, e);
+  case STEP_HEADS:
+    return take_heads(st, t, o, e);
+  case STEP_STAGE:
+    if (!st->result) return take_files(st, t, o, e);
+    break;
+  case STEP_WHOLE:
+    break;
+  }
+  take_result(st, t, o);
+  return RC_OK;
+}
+
+rc steps_end(step *st, uint32_t task, const Cluster__RunTaskResponse *r, err *e) {
+  step_task *t = &st->tasks[task];
+  if (r->times) {
+    t->run_us = r->times->run_us;
+    t->cpu_us = r->times->cpu_us;
+  }
+  TRY(take_output(st, t, r->output, e));
+  t->done = true;
+  return RC_OK;
+}
+
+void steps_fail(step *st, uint32_t task, const char *text) {
+  step_task *t = &st->tasks[task];
+  t->head_error = keep(st->execution, text);
+  t->done = true;
+}
+
+/* ---- what tasks read ---- */
+
+static const step *producer(const step *st, const stage_leaf *leaf, size_t i) {
+  return st->execution->stages[leaf->producers[i]->number];
+}
+
+/* Of the leaf as a whole: those of the exchange, or the tasks that wrote it. */
+static uint32_t count_partitions(const step *st, const stage_leaf *leaf) {
+  uint32_t n = 0, writers = 0;
+  for (size_t i = 0; i < leaf->n_producers; i++) {
+    const step *from = producer(st, leaf, i);
+    writers += from->n_tasks;
+    uint32_t of_this = from->partitions ? from->partitions : writers;
+    if (of_this > n) n = of_this;
+  }
+  return n;
+}
+
+typedef struct range {
+  uint32_t first, n; /* partitions */
+} range;
+static const range ALL = {0, UINT32_MAX};
+
+static bool is_in(range r, uint32_t partition) {
+  return partition >= r.first && partition - r.first < r.n;
+}
+
+typedef void on_partition(void *arg, const step_task *writer, const step_file *file,
+                          uint32_t partition);
+
+/* Files ascend by partition. */
+static size_t first_file(const step_task *t, uint32_t partition) {
+  size_t low = 0, high = t->n_files;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (t->files[middle].partition < partition)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* All files of these partitions of a leaf, in the order of rows. */
+static void each_file(const step *st, const stage_leaf *leaf, range r, on_partition *on_file,
+                      void *arg) {
+  uint32_t writers = 0;
+  for (size_t i = 0; i < leaf->n_producers; i++) {
+    const step *from = producer(st, leaf, i);
+    for (uint32_t k = 0; k < from->n_tasks; k++, writers++) {
+      const step_task *t = &from->tasks[k];
+      if (!from->partitions && !is_in(r, writers)) continue;
+      for (size_t f = from->partitions ? first_file(t, r.first) : 0; f < t->n_files; f++) {
+        uint32_t partition = from->partitions ? t->files[f].partition : writers;
+        if (!is_in(r, partition)) break;
+        on_file(arg, t, &t->files[f], partition);
+      }
+    }
+  }
+}
+
+typedef struct listener {
+  steps_on_file *on_file;
+  void *arg;
+} listener;
+
+static void tell(void *arg, const step_task *writer, const step_file *file, uint32_t partition) {
+  (void)partition;
+  const listener *l = arg;
+  l->on_file(l->arg, writer, file);
+}
+
+void steps_each_input(const step *st, uint32_t task, const stage_leaf *leaf, steps_on_file *on_file,
+                      void *arg) {
+  const step_task *t = &st->tasks[task];
+  range r = leaf->read == LEAF_PARTITION ? (range){t->first_partition, t->n_partitions} : ALL;
+  each_file(st, leaf, r, tell, &(listener){on_file, arg});
+}
+
+/* ---- how many tasks ---- */
+
+static uint32_t tasks_for(const execution *x, uint64_t bytes, uint32_t most) {
+  uint64_t n = bytes / (uint64_t)x->s->conf->scheduler.planner.task_bytes;
+  return n < 1 ? 1 : n < most ? (uint32_t)n : most;
+}
+
+static uint32_t count_source_tasks(const execution *x, const stage *st) {
+  uint64_t bytes = st->source->bytes;
+  if (!bytes) bytes = (uint64_t)(st->source->rows * ROW_BYTES);
+  return stages_source_tasks(st, tasks_for(x, bytes, x->partitions));
+}
+
+typedef struct weights {
+  uint64_t *bytes, total; /* of each partition */
+} weights;
+
+static void weigh(void *arg, const step_task *writer, const step_file *file, uint32_t partition) {
+  (void)writer;
+  weights *w = arg;
+  w->bytes[partition] += file->bytes;
+  w->total += file->bytes;
+}
+
+/* Contiguous ranges of about the same weight, none of them empty: tasks ≤ partitions. */
+static void divide(const weights *w, uint32_t partitions, step_task *tasks, uint32_t n_tasks) {
+  uint32_t at = 0;
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < n_tasks; i++) {
+    uint32_t last = partitions - (n_tasks - i - 1); /* the others have at least one each */
+    uint64_t goal = w->total / n_tasks * (i + 1);
+    tasks[i].first_partition = at;
+    do sum += w->bytes[at++];
+    while (at < last && (i + 1 == n_tasks || sum + w->bytes[at] / 2 <= goal));
+    tasks[i].n_partitions = at - tasks[i].first_partition;
+  }
+}
+
+/* Leaves that are read by partition have the same partitions: the stage relies on it. */
+static step *add_partitions(execution *x, const stage *st, spool *plan) {
+  step probe = {.execution = x, .stage = st};
+  uint32_t partitions = 1;
+  for (size_t i = 0; i < st->n_leaves; i++) {
+    uint32_t n =
+        st->leaves[i]->read == LEAF_PARTITION ? count_partitions(&probe, st->leaves[i]) : 0;
+    if (n > partitions) partitions = n;
+  }
+  weights w = {.bytes = ARENA_NEW(&x->arena, uint64_t, partitions)};
+  for (size_t i = 0; i < st->n_leaves; i++)
+    if (st->leaves[i]->read == LEAF_PARTITION) each_file(&probe, st->leaves[i], ALL, weigh, &w);
+  step *added = steps_add(x, STEP_STAGE, plan, tasks_for(x, w.total, partitions));
+  divide(&w, partitions, added->tasks, added->n_tasks);
+  return added;
+}
+
+step *steps_add_stage(execution *x, const stage *st, spool *plan) {
+  step *added = st->tasks == STAGE_PARTITIONS ? add_partitions(x, st, plan)
+                : st->tasks == STAGE_SOURCE
+                    ? steps_add(x, STEP_STAGE, plan, count_source_tasks(x, st))
+                    : steps_add(x, STEP_STAGE, plan, 1);
+  added->stage = st;
+  added->partitions = st->output.n_keys ? x->partitions : 0;
+  return added;
+}
+
+/* ---- where ---- */
+
+typedef struct share {
+  const step_host *host;
+  uint64_t bytes;
+} share;
+typedef struct shares {
+  share *items;
+  size_t n;
+} shares;
+
+static void add_share(void *arg, const step_task *writer, const step_file *file) {
+  shares *s = arg;
+  size_t i = 0;
+  while (i < s->n && s->items[i].host != writer->host) i++;
+  if (i == s->n) s->items[s->n++] = (share){.host = writer->host};
+  s->items[i].bytes += file->bytes;
+}
+
+uint32_t steps_count_workers(const step *st) {
+  uint32_t n = 0;
+  LIST_EACH (&st->execution->hosts, it, next) {
+    uint32_t i = 0;
+    while (i < st->n_tasks && st->tasks[i].host != LIST_ENTRY(it, step_host, link)) i++;
+    n += i < st->n_tasks;
+  }
+  return n;
+}
+
+static size_t count_hosts(const execution *x) {
+  size_t n = 0;
+  LIST_EACH (&x->hosts, it, next) n++;
+  return n;
+}
+
+static const char *richest(const shares *s) {
+  const share *best = NULL;
+  for (size_t i = 0; i < s->n; i++)
+    if (!best || s->items[i].bytes > best->bytes) best = &s->items[i];
+  return best ? best->host->instance_id : NULL;
+}
+
+const char **steps_prefer(const step *st) {
+  execution *x = st->execution;
+  const char **prefer = ARENA_NEW(&x->arena, const char *, st->n_tasks);
+  shares s = {.items = ARENA_NEW(&x->arena, share, count_hosts(x))};
+  for (uint32_t i = 0; i < st->n_tasks; i++) {
+    s.n = 0;
+    for (size_t k = 0; k < st->stage->n_leaves; k++)
+      if (st->stage->leaves[k]->read != LEAF_BROADCAST)
+        steps_each_input(st, i, st->stage->leaves[k], add_share, &s);
+    prefer[i] = richest(&s);
+  }
+  return prefer;
+}
