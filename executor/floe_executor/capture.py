@@ -40,6 +40,8 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
         for stage in request.stages:
             readings.update({use.leaf: leaf.Unread(schemas[use.producers[0]]) for use in stage.leaves})
             schemas.append(rows_of(stage).collect_schema())
+        if request.schemas_only:
+            return CaptureResponse(stages=[CapturedStage(schema=leaf.write_schema(s)) for s in schemas])
         for number in reversed(range(len(schemas))):
             stage = request.stages[number]
             recordings = {use.leaf: Recording(schemas[use.producers[0]]) for use in stage.leaves}

@@ -121,14 +121,19 @@ class Files:
         given = self._given
         if not given.paths:
             return Unread(self.schema).resolve(asked)
-        names = list(self.schema) if asked.columns is None else asked.columns
         rows = SCANS[given.parquet](list(given.paths))
-        if missing := [name for name in names if name not in rows.collect_schema()]:
+        found = rows.collect_schema()
+        if missing := [name for name in asked.columns or () if name not in found]:
             raise RuntimeError(
                 f"the files for leaf {given.leaf} have no columns {missing}, which their producers were "
                 "not asked for; this is an error of Floe"
             )
-        rows = rows.select(names)  # the order counts: Polars takes the frame's, not the schema's
+        # The order counts: Polars takes the frame's, not the schema's. Who asks for all of them
+        # needs no more than there are.
+        names = list(self.schema) if asked.columns is None else asked.columns
+        rows = rows.select(
+            pl.col(name) if name in found else pl.lit(None, self.schema[name]).alias(name) for name in names
+        )
         if given.broadcast:
             # Makes Polars filter the other side of a join by the keys of this one while it reads.
             rows = rows.filter(pl.lit(True))
