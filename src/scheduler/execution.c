@@ -109,6 +109,7 @@ static void ask(execution *x, step_kind kind) {
 }
 
 static void open_ready(execution *x);
+static void think(execution *x, rc (*piece)(planning *, err *));
 
 static void begin_stages(execution *x) {
   x->stages = ARENA_NEW(&x->arena, step *, x->planning->graph.n);
@@ -125,10 +126,12 @@ static void after_piece(execution *x) {
     run_whole(x, x->piece_err.text);
   else if (x->piece == planning_write)
     begin_stages(x);
-  else if (x->planning->graph.n == 1)
-    run_whole(x, x->planning->graph.stages[0]->why);
-  else
+  else if (planning_is_whole(x->planning))
+    run_whole(x, "it has few rows, or nothing that several workers can share");
+  else if (planning_asks(x->planning))
     ask(x, STEP_CAPTURE);
+  else
+    think(x, planning_write);
 }
 
 static void after_pool(uv_work_t *w, int status) {
@@ -148,6 +151,7 @@ static void after_pool(uv_work_t *w, int status) {
 }
 
 static void think(execution *x, rc (*piece)(planning *, err *)) {
+
   x->piece = piece;
   x->working = true;
   x->work.data = x;

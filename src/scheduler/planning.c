@@ -100,13 +100,22 @@ rc planning_cut(planning *p, err *e) {
   if (!p->description) return undecodable(e);
   TRY(describe_take(&p->described, p->description, e));
   TRY(stages_cut(p->root, &p->described, &p->limits, &p->arena, &p->graph, e));
-  if (p->graph.n == 1) return RC_OK;
+  if (!planning_asks(p)) return RC_OK;
   Planning__CaptureRequest request;
   planning__capture_request__init(&request);
   TRY(stages_capture_request(&p->graph, &p->described, p->header, &p->arena, &request, e));
   request.has_optimization_flags = p->has_optimization_flags;
   request.optimization_flags = p->optimization_flags;
   return ask(p, &request.base, e);
+}
+
+bool planning_is_whole(const planning *p) {
+  return p->graph.n == 1 && p->graph.stages[0]->tasks == STAGE_ONE;
+}
+
+/* Nothing can be pushed through an exchange where there is none. */
+bool planning_asks(const planning *p) {
+  return p->graph.n > 1;
 }
 
 static rc write_stage(planning *p, const stage *st, planned_stage *out, err *e) {
@@ -118,11 +127,15 @@ static rc write_stage(planning *p, const stage *st, planned_stage *out, err *e) 
   return RC_OK;
 }
 
-rc planning_write(planning *p, err *e) {
+static rc take_capture(planning *p, err *e) {
   p->capture = planning__capture_response__unpack(NULL, p->answer.len,
                                                   (const uint8_t *)buf_text(&p->answer));
   if (!p->capture) return undecodable(e);
-  TRY(stages_take_capture(&p->graph, p->capture, &p->arena, e));
+  return stages_take_capture(&p->graph, p->capture, &p->arena, e);
+}
+
+rc planning_write(planning *p, err *e) {
+  if (planning_asks(p)) TRY(take_capture(p, e));
   p->stages = ARENA_NEW(&p->arena, planned_stage, p->graph.n);
   for (size_t i = 0; i < p->graph.n; i++) TRY(write_stage(p, p->graph.stages[i], &p->stages[i], e));
   return RC_OK;

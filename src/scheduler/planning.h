@@ -42,8 +42,9 @@ bool planning_is_for(const plan_envelope *envelope, const char **why);
 /* `plan` must stay as it is until planning_free. RC_EXHAUSTED, RC_PRECONDITION: not for us. */
 MUST_CHECK rc planning_new(const conf *c, const uint8_t *plan, size_t len,
                            const plan_envelope *envelope, planning **out, err *e);
-/* With graph.n == 1 there is nothing to distribute and no further question. */
 MUST_CHECK rc planning_cut(planning *p, err *e);
+bool planning_is_whole(const planning *p); /* one stage of one task: nothing to distribute */
+bool planning_asks(const planning *p);     /* is there another question? */
 MUST_CHECK rc planning_write(planning *p, err *e);
 void planning_free(planning *p); /* NULL is fine */
 

@@ -1,0 +1,219 @@
+"""tests/cluster/test_stages.py: how a distributed query runs: its stages, what it loses, what it leaves.
+SPDX-License-Identifier: Apache-2.0
+
+That answers are right is the matter of test_distributed.py and test_pdsh.py.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import polars_cloud as pc
+import pytest
+from cluster import SLOWNESS, Cluster, ServiceCluster, files_below
+from conftest import Remote
+from equality import assert_same
+from processes import Process, wait_until
+
+Start = Callable[..., ServiceCluster]
+Connect = Callable[[Cluster], Remote]
+
+# Everything is distributed, in two partitions, however small.
+FORCED = """
+    [scheduler.planner]
+    small_rows = 0
+    replicate_rows = 0
+    broadcast_rows = 0
+    task_bytes = 1
+    partitions = 2
+"""
+
+pytestmark = pytest.mark.seconds(90)
+
+
+def rows(n: int = 1000) -> pl.LazyFrame:
+    return pl.LazyFrame({"k": [i % 7 for i in range(n)], "v": range(n), "s": [f"text {i % 50}" for i in range(n)]})
+
+
+def stages_of(cluster: Cluster, query: str) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{cluster.ports.observatory}/api/v1/query/{query}/stages"
+    with urllib.request.urlopen(url) as answer:
+        stages: dict[str, Any] = json.load(answer)
+    return stages
+
+
+def newest(cluster: Cluster) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{cluster.ports.observatory}/api/v1/queries") as answer:
+        query: dict[str, Any] = json.load(answer)["queries"][0]
+    return query
+
+
+def shuffled(cluster: Cluster) -> list[Path]:
+    """What tasks have written for later stages and is still there."""
+    queries = [p for p in cluster.folder.glob("shuffle-*/worker-*/*") if not p.name.startswith(".floe-")]
+    return [file for folder in queries for file in [folder, *files_below(folder)]]
+
+
+SHAPES = {
+    "group_by": (lambda: rows().group_by("k").agg(pl.col("v").sum(), pl.len()), 2, False),
+    "join": (lambda: rows().join(rows(50).select("v", t="s"), on="v"), 3, False),
+    "filter": (lambda: rows().filter(pl.col("v") % 3 == 0).select("v", "s"), 1, True),
+    "sort": (lambda: rows().sort("s", "v"), 2, True),
+    "head": (lambda: rows().filter(pl.col("v") > 600).head(5), 2, True),
+    "empty": (lambda: rows().filter(pl.col("v") < 0).group_by("k").agg(pl.col("v").max()), 2, False),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_stages_are_run_and_shown(shape: str, services: Start, remote_to: Connect) -> None:
+    build, n_stages, ordered = SHAPES[shape]
+    cluster = services(scheduler_extra=FORCED)
+    result = remote_to(cluster).execute(build())
+    assert_same(result.lazy().collect(), build().collect(), ordered=ordered)
+    assert result.total_stages == result.finished_stages >= n_stages
+    assert len(result.stage_statistics()) == result.total_stages
+
+    shown = stages_of(cluster, newest(cluster)["id"])
+    assert shown["whole_because"] is None
+    assert len(shown["stages"]) == result.total_stages
+    assert "stage 0" in shown["text"] and "digraph" in shown["dot"]
+    runs = [stage["run"] for stage in shown["stages"]]
+    assert all(run["tasks_done"] == run["tasks"] for run in runs)
+    assert max(run["tasks"] for run in runs) > 1, "nothing ran in parts"
+    assert sum(run["rows"] for run, stage in zip(runs, shown["stages"]) if stage["final"]) == result.n_rows_total
+    wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
+
+
+def test_parts_and_head(services: Start, remote_to: Connect) -> None:
+    """A result of several parts is one frame, in order, and its first rows are those of the parts."""
+    cluster = services(scheduler_extra=FORCED)
+    remote = remote_to(cluster)
+    result = remote.execute(rows().filter(pl.col("v") % 3 == 0))
+    parts = sorted(p.name for p in cluster.results.rglob("*.parquet"))
+    assert parts == ["part-00000.parquet", "part-00001.parquet"]
+    assert_same(result.lazy().collect(), rows().filter(pl.col("v") % 3 == 0).collect(), ordered=True)
+    few = remote.execute(rows().filter(pl.col("v").is_in([3, 499, 500, 999])))
+    assert few.head is not None
+    assert few.head["v"].to_list() == [3, 499, 500, 999]
+    result.delete()
+    few.delete()
+    assert not files_below(cluster.results)
+
+
+def test_small_queries_are_not_planned(services: Start, remote_to: Connect) -> None:
+    cluster = services(scheduler_extra="")
+    assert remote_to(cluster).execute(rows(10).select(pl.col("v").sum())).total_stages == 1
+    shown = stages_of(cluster, newest(cluster)["id"])
+    assert [step["kind"] for step in shown["steps"]] == ["whole"]
+    assert "few rows" in shown["whole_because"]
+
+
+def test_a_query_that_is_wrong_raises_its_own_error(services: Start, remote_to: Connect) -> None:
+    cluster = services(scheduler_extra=FORCED)
+    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="nothing"):
+        remote_to(cluster).execute(rows().group_by("nothing").agg(pl.col("v").sum()))
+    with pytest.raises(pl.exceptions.InvalidOperationError, match="conversion"):
+        remote_to(cluster).execute(rows().group_by("k").agg(pl.col("s").cast(pl.Int64).sum()))
+    wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
+
+
+def test_the_users_own_destination(services: Start, remote_to: Connect, folder: Path) -> None:
+    cluster = services(scheduler_extra=FORCED)
+    path = folder / "out.parquet"
+    query = rows().group_by("k").agg(pl.col("v").sum())
+    result = query.remote(cluster.context()).sink_parquet(str(path), sink_to_single_file=True).await_result()
+    assert_same(pl.read_parquet(path), query.collect(), ordered=False)
+    assert result.n_rows_total == 7 and result.total_stages > 1
+
+
+def test_unknown_query_has_no_stages(services: Start) -> None:
+    cluster = services(workers=0)
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        stages_of(cluster, "00000000-0000-4000-8000-000000000000")
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def slow_end(folder: Path) -> pl.LazyFrame:
+    """Two stages; a task of the second notes its executor's pid, and the first that does so sleeps."""
+    runs = str(folder / "runs")
+
+    def work(x: int) -> int:
+        import os
+        import time
+
+        with open(runs, "a+") as file:
+            first = file.tell() == 0
+            file.write(f"{os.getpid()}\n")
+        if first:
+            time.sleep(60)
+        return x
+
+    total = rows().group_by("k").agg(pl.col("v").sum())
+    return total.with_columns(pl.col("v").map_elements(work, return_dtype=pl.Int64))
+
+
+def runs_in(folder: Path) -> list[int]:
+    path = folder / "runs"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def worker_of(cluster: ServiceCluster, executor: int) -> int:
+    return next(n for n in (0, 1) if any(p.pid == executor for p in cluster.worker(n).descendants()))
+
+
+def begin(cluster: ServiceCluster, remote: Remote, folder: Path) -> tuple[Any, int]:
+    """A query whose second stage runs, and the worker on which it is slow."""
+    query = remote.submit(slow_end(folder))
+    wait_until(lambda: runs_in(folder), "the second stage runs", 40 * SLOWNESS)
+    return query, worker_of(cluster, runs_in(folder)[0])
+
+
+def check_answer(query: Any) -> None:
+    expected = rows().group_by("k").agg(pl.col("v").sum()).collect()
+    assert_same(query.await_result().lazy().collect(), expected, ordered=False)
+
+
+def test_worker_dies_and_its_files_are_still_there(
+    services: Start, remote_to: Connect, folder: Path
+) -> None:
+    """The worker that is left reads them by path: only the lost task runs again."""
+    cluster = services(scheduler_extra=FORCED)
+    query, victim = begin(cluster, remote_to(cluster), folder)
+    cluster.stop_program(f"worker-{victim}", signal.SIGKILL)
+    check_answer(query)
+    assert not any(step["given_up"] for step in stages_of(cluster, newest(cluster)["id"])["steps"])
+    cluster.start_worker(victim)  # removes what its dead predecessor left
+
+
+def test_worker_dies_with_its_files(services: Start, remote_to: Connect, folder: Path) -> None:
+    """What the first stage wrote there is gone: the query starts again from its first stage."""
+    cluster = services(scheduler_extra=FORCED)
+    query, victim = begin(cluster, remote_to(cluster), folder)
+    cluster.stop_program(f"worker-{victim}", signal.SIGKILL)
+    shutil.rmtree(cluster.folder / f"shuffle-{victim}")
+    check_answer(query)
+    steps = stages_of(cluster, newest(cluster)["id"])["steps"]
+    stages = [(s["stage"], s["given_up"]) for s in steps if s["kind"] == "stage"]
+    assert stages == [(0, True), (1, True), (0, False), (1, False)]
+    cluster.start_worker(victim)
+    wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
+
+
+def test_cancelled_query_leaves_no_files(services: Start, remote_to: Connect, folder: Path) -> None:
+    cluster = services(scheduler_extra=FORCED)
+    query, _ = begin(cluster, remote_to(cluster), folder)
+    assert shuffled(cluster), "the test itself: nothing was written between the stages"
+    query.cancel()
+    wait_until(lambda: query.get_status() is pc.QueryStatus.CANCELED, "the query is cancelled")
+    wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
+    assert Process.of(runs_in(folder)[0]), "the executor was killed to cancel its task"
