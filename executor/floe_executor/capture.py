@@ -9,13 +9,14 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from . import leaf
-from .planning_pb2 import CapturedStage, CaptureRequest, CaptureResponse, StagePlan
+from .planning_pb2 import CapturedStage, CaptureRequest, CaptureResponse, LeafUse, StagePlan
 
 IS_SELECTOR = b"\xa8Selector"  # MessagePack: in an expression that stands for columns it does not name
 
@@ -36,6 +37,7 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
     schemas: list[pl.Schema] = []
     asked: list[list[leaf.Asked] | None] = [None] * len(request.stages)  # of each stage; None: nobody reads it
     captured: list[CapturedStage] = []
+    readers = Counter(producer for stage in request.stages for use in stage.leaves for producer in use.producers)
     with leaf.bound(sources) as readings:
         for stage in request.stages:
             readings.update({use.leaf: leaf.Unread(schemas[use.producers[0]]) for use in stage.leaves})
@@ -49,9 +51,19 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
             captured.append(merged(asked[number], stage.keys, schemas[number]))
             reduced(rows_of(stage), captured[-1]).explain(engine=engine, optimizations=optimizations)  # type: ignore[arg-type]
             for use in stage.leaves:
+                told = recordings[use.leaf].asked if alike(use, readers) else [EVERYTHING]
                 for producer in use.producers:
-                    asked[producer] = (asked[producer] or []) + recordings[use.leaf].asked
+                    asked[producer] = (asked[producer] or []) + told
     return CaptureResponse(stages=reversed(captured))
+
+
+EVERYTHING = leaf.Asked(None, [], None)
+
+
+def alike(use: LeafUse, readers: Counter[int]) -> bool:
+    """Files of several producers stand behind one leaf: all have the same columns and filters. That
+    holds when no other leaf wants something else of one of them."""
+    return len(use.producers) == 1 or all(readers[producer] == 1 for producer in use.producers)
 
 
 def rows_of(stage: StagePlan) -> pl.LazyFrame:
