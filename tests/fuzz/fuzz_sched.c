@@ -2,7 +2,8 @@
  *
  * Four bytes are one event: a letter of `letters` (any other byte is taken modulo), and three
  * arguments, digits in the corpus. So a corpus file can be read: "j011" worker 0 joins in life 1
- * with 1 slot, "s100" submits query 1, "d000" the latest attempt is done, "t900" time passes.
+ * with 1 slot, "s100" submits query 1, "w140" opens a final stage in it, "g100" gives it up, "d000"
+ * the latest attempt is done, "t900" time passes.
  * After each event every invariant must hold, and every query must end once. */
 #include "plan/envelope.h"
 #include "sched/sched.h"
@@ -15,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { N_QUERIES = 16, N_WORKERS = 4, LEASE_MS = 1000, STEP_MS = 100 };
 
-static const char letters[] = "jhlscdeoupt";
+static const char letters[] = "jhlscdeounpitwgf";
 
 typedef struct play {
   sched *sched;
@@ -71,13 +72,52 @@ static void submit(play *p, unsigned q, unsigned b, unsigned c) {
                            .polars_version = "2.0.0",
                            .plan_header = header,
                            .python_minor = c / 4 % 4 ? 10 + (int)(c / 4 % 4) : -1,
-                           .python_micro = c / 16 % 2 ? 2 : -1};
-  sched_stage_spec stage = {.n_tasks = 1, .final = true, .writes_destination = c / 2 % 2};
+                           .python_micro = c / 16 % 2 ? 2 : -1,
+                           .max_workers = c / 64 % 4,
+                           .min_workers = b / 64 % 4};
+  sched_stage_spec stage = {
+      .n_tasks = 1 + b / 16 % 4, .final = c / 32 % 2 == 0, .writes_destination = c / 2 % 2};
   err e = {0};
   rc code = sched_submit(p->sched, &spec, &stage, p->now, &e);
   must(code == RC_OK || *e.text);
   must(code != RC_EXISTS || p->queries[q] != UNKNOWN);
   if (code == RC_OK) p->queries[q] = ALIVE;
+}
+
+static void open_stage(play *p, unsigned q, unsigned b, unsigned c) {
+  static const char *const workers[] = {"w0", "w1", "w2", "w3", "w4", NULL};
+  const char *prefer[4];
+  for (size_t i = 0; i < 4; i++) prefer[i] = workers[(c + i) % 6];
+  sched_stage_spec stage = {.n_tasks = b % 4 + (b / 16 % 8 != 7),
+                            .final = b / 4 % 2,
+                            .writes_destination = b / 8 % 2,
+                            .prefer = c / 8 % 2 ? prefer : NULL};
+  query_id id = {.u.bytes[0] = (uint8_t)q};
+  uint32_t number;
+  err e = {0};
+  rc code = sched_open_stage(p->sched, id, &stage, p->now, &number, &e);
+  must(code == RC_OK ? p->queries[q] == ALIVE : *e.text);
+  must(code != RC_NOT_FOUND || p->queries[q] != ALIVE);
+}
+
+static void give_up(play *p, unsigned q) {
+  query_id id = {.u.bytes[0] = (uint8_t)q};
+  rc code = sched_give_up_stages(p->sched, id, p->now, NULL);
+  must((code == RC_NOT_FOUND) == (p->queries[q] != ALIVE));
+}
+
+static void end_query(play *p, unsigned q, bool well) {
+  query_id id = {.u.bytes[0] = (uint8_t)q};
+  sched_query_state state = well ? SCHED_QUERY_SUCCEEDED : SCHED_QUERY_FAILED;
+  rc code = sched_end_query(p->sched, id, state, p->now, NULL);
+  must((code == RC_NOT_FOUND) == (p->queries[q] != ALIVE));
+}
+
+static void ask(const play *p, unsigned q) {
+  query_id id = {.u.bytes[0] = (uint8_t)q};
+  uint32_t workers, slots;
+  sched_capacity(p->sched, id, &workers, &slots);
+  must(workers <= N_WORKERS && slots <= 3 * workers);
 }
 
 static void end(play *p, unsigned ago, sched_outcome outcome) {
@@ -128,6 +168,18 @@ static void happen(play *p, uint8_t what, unsigned a, unsigned b, unsigned c) {
   case 'p':
     end(p, a, SCHED_STOPPED);
     break;
+  case 'i':
+    end(p, a, SCHED_INPUT_LOST);
+    break;
+  case 'w':
+    open_stage(p, a % N_QUERIES, b, c);
+    break;
+  case 'g':
+    give_up(p, a % N_QUERIES);
+    break;
+  case 'f':
+    end_query(p, a % N_QUERIES, b % 2);
+    break;
   case 't':
     p->now += (a % 64) * STEP_MS;
     sched_tick(p->sched, p->now);
@@ -150,6 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     const uint8_t *v = data + at;
     happen(&p, v[0], v[1] - (unsigned)'0', v[2] - (unsigned)'0', v[3] - (unsigned)'0');
     must(!sched_validate(p.sched));
+    ask(&p, (v[1] - (unsigned)'0') % N_QUERIES);
     act(&p);
   }
   sched_free(p.sched);

@@ -562,7 +562,7 @@ static void a_thousand_workers_and_queries_of_many_stages(void **state) {
   (void)state;
   simulate((scale){.seed = big_seed,
                    .n_workers = 1000,
-                   .n_queries = 15000,
+                   .n_queries = 5000,
                    .arrival_ms = 20000,
                    .n_disasters = 600,
                    .every = 5000,
