@@ -11,7 +11,7 @@ import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ def pytest_runtest_makereport() -> Iterator[None]:
             cluster.keep_logs = True
             report.sections.append((f"logs of {cluster.name}", "\n".join(cluster.logs())))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to say that passed: record_property("summary", …)."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, text in getattr(report, "user_properties", []):
+                if name == "summary" and report.when == "call":
+                    terminalreporter.write_line(str(text))
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +88,11 @@ class Way:
 
     name: str
     workers: int
-    planner: Mapping[str, object] = field(default_factory=dict)
+    planner: Mapping[str, object]
+
+    @property
+    def forced(self) -> bool:
+        return "task_bytes" in self.planner
 
 
 NOTHING_IS_SMALL = {"small_rows": 0, "replicate_rows": 0, "task_bytes": 1}
@@ -180,6 +193,7 @@ class Remote:
         for result in self._results:
             if not result._deleted:
                 result.delete()
+        self._results, self._submitted = [], []
 
 
 @pytest.fixture
