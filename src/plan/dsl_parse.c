@@ -192,7 +192,7 @@ static rc parse_input(parser *p, msgpack *m, place at, dsl_node *n, err *e) {
   slot_key key;
   at.depth++;
   if (read_key(m, &key)) {
-    slot *s;
+    slot *s = NULL;
     TRY(find_slot(&p->plans, key, at.slot, m, &s, e));
     ref.kind = DSL_REF_KEY;
     TRY(parse_slot(p, s, (place){key.idx, at.depth}, &ref.node, e));
@@ -207,7 +207,7 @@ static rc parse_input(parser *p, msgpack *m, place at, dsl_node *n, err *e) {
 static rc parse_frame(parser *p, msgpack *m, dsl_node *n, err *e) {
   const uint8_t *begin = m->at;
   slot_key key;
-  slot *s;
+  slot *s = NULL;
   if (!read_key(m, &key)) return damaged(m, "the key of a data frame", e);
   TRY(find_slot(&p->frames, key, p->frames.n, m, &s, e));
   add_ref(n, (dsl_ref){.kind = DSL_REF_FRAME, .frame = s->value}, begin, m);
@@ -362,7 +362,7 @@ rc dsl_parse(const uint8_t *plan, size_t len, arena *a, const dsl_node **root, e
   parser p = {.arena = a, .plan = plan};
   msgpack m = {plan, plan + PLAN_HEADER_BYTES, plan + len};
   slot_key key;
-  slot *s;
+  slot *s = NULL;
   rc r = read_body(&p, &m, &key, e);
   if (r == RC_OK) r = find_slot(&p.plans, key, p.plans.n, &m, &s, e);
   if (r == RC_OK) r = parse_slot(&p, s, (place){key.idx, 1}, root, e);

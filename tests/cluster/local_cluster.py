@@ -72,13 +72,17 @@ class Stage:
 
 class LocalCluster:
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         self._tool = subprocess.Popen(
             [str(BUILD / "tests/cluster/plan_tool")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     def close(self) -> None:
-        assert self._tool.stdin
+        assert self._tool.stdin and self._tool.stdout
         self._tool.stdin.close()
+        self._tool.stdout.close()
         self._tool.wait(10)
 
     def _send(self, data: bytes) -> None:
@@ -98,15 +102,18 @@ class LocalCluster:
         return data
 
     def run(self, lf: pl.LazyFrame, limits: Limits) -> Ran:
+        try:
+            return self._run_query(lf, limits)
+        except BaseException:  # in the middle of a conversation
+            self.close()
+            self._start()
+            raise
+
+    def _run_query(self, lf: pl.LazyFrame, limits: Limits) -> Ran:
         self._send(limits.text())
         self._send(lf.serialize())
         asked = DescribeRequest.FromString(self._answer())
-        try:
-            told = describe.describe(asked).SerializeToString()
-        except BaseException:
-            self._send(b"\xff")
-            self._answer_error()
-            raise
+        told = describe.describe(asked).SerializeToString()
         self._send(told)
         text = self._answer().decode()
         request = CaptureRequest.FromString(self._receive())
@@ -121,10 +128,6 @@ class LocalCluster:
             return ran
         finally:
             shutil.rmtree(folder)
-
-    def _answer_error(self) -> None:
-        self._receive()
-        self._receive()
 
     def _stage(self) -> Stage:
         facts = json.loads(self._answer())

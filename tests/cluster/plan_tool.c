@@ -38,7 +38,7 @@ static bool read_frame(buf *b) {
 static void write_frame(const void *data, size_t len) {
   uint32_t n = (uint32_t)len;
   fwrite(&n, sizeof n, 1, stdout);
-  fwrite(data, 1, len, stdout);
+  if (len) fwrite(data, 1, len, stdout);
 }
 
 static void write_message(const ProtobufCMessage *m) {
