@@ -536,7 +536,7 @@ static void small_clusters_checked_after_every_event(void **state) {
   for (uint32_t seed = 1; seed <= 25; seed++)
     simulate((scale){.seed = seed,
                      .n_workers = 1 + seed % 7,
-                     .n_queries = 150,
+                     .n_queries = seed % 2 ? 60 : 150,
                      .arrival_ms = 30000,
                      .n_disasters = seed % 20,
                      .every = 1,
