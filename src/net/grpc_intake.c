@@ -4,14 +4,13 @@
  * All of a client's bytes are judged here: headers when they are complete, the body as it comes.
  * A body is consumed at once, whether a handler takes it in pieces or it is collected within its
  * bounds; so nothing a client sends waits in nghttp2. */
+#include "net/bearer.h"
 #include "net/grpc_meta.h"
 #include "net/grpc_server_impl.h"
 #include "net/oneshot.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum { HEADER_OVERHEAD = 32 }; /* what HTTP/2 counts for a header besides its bytes */
 
@@ -70,16 +69,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
   return 0;
 }
 
-/* The time this takes tells nothing of the token but its length. */
 static bool token_is_right(const grpc_call *call) {
   const char *token = call->conn->server->cfg.token;
   if (!token || call->method->no_token) return true;
-  static const char scheme[] = "Bearer ";
-  size_t scheme_len = sizeof scheme - 1, len = strlen(token);
-  const char *found = grpc_call_header(call, "authorization");
-  if (!found || strncasecmp(found, scheme, scheme_len) != 0) return false;
-  found += scheme_len;
-  return strlen(found) == len && CRYPTO_memcmp(found, token, len) == 0;
+  return bearer_matches(grpc_call_header(call, "authorization"), token);
 }
 
 static void on_deadline(void *arg) {

@@ -111,15 +111,15 @@ static rc read_pem(const char *path, char **out, err *e) {
   return RC_OK;
 }
 
-static rc parse_address(const http_server_config *c, struct sockaddr_storage *at, err *e) {
-  if (!uv_ip4_addr(c->host, c->port, (struct sockaddr_in *)at)) return RC_OK;
-  if (!uv_ip6_addr(c->host, c->port, (struct sockaddr_in6 *)at)) return RC_OK;
-  return ERR(e, RC_INVALID, "http: expected a literal address to listen on, found \"%s\"", c->host);
+rc http_address(const char *host, int port, struct sockaddr_storage *out, err *e) {
+  if (!uv_ip4_addr(host, port, (struct sockaddr_in *)out)) return RC_OK;
+  if (!uv_ip6_addr(host, port, (struct sockaddr_in6 *)out)) return RC_OK;
+  return ERR(e, RC_INVALID, "http: expected a literal address to listen on, found \"%s\"", host);
 }
 
 static rc start(http_server *s, const http_server_config *c, err *e) {
   struct sockaddr_storage at = {0};
-  TRY(parse_address(c, &at, e));
+  TRY(http_address(c->host, c->port, &at, e));
   unsigned flags = MHD_USE_EPOLL | (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
   if (c->certificate_file) {
     TRY(read_pem(c->certificate_file, &s->certificate, e));

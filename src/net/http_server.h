@@ -30,6 +30,8 @@ typedef struct http_server_config {
   void *arg;
 } http_server_config;
 
+/* Where to listen: `host` must be a literal address. */
+MUST_CHECK rc http_address(const char *host, int port, struct sockaddr_storage *out, err *e);
 MUST_CHECK rc http_server_new(uv_loop_t *loop, const http_server_config *config, http_server **out,
                               err *e);
 /* Closes everything; `closed` is called from the loop when no handle is left, and the memory goes.

@@ -5,6 +5,7 @@
 #include "store/http.h"
 
 #include "base/buf.h"
+#include "net/file_server.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -13,11 +14,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
 
 enum {
-  CONNECT_MS = 5000,
-  STALLED_S = 60, /* fewer than STALLED_BYTES a second for so long: give up */
-  STALLED_BYTES = 1024,
+  STALLED_BYTES = 1024,        /* fewer a second are no progress */
+  HASHED_A_SECOND = 100 << 20, /* by a peer that reads the file from a slow disk */
+  RECEIVED_AT_ONCE = 512 << 10,
   FIRST_PAUSE_MS = 200, /* doubled each time: 3 s in all */
   MAX_TRIES = 5,
   PAUSE_STEP_MS = 100, /* how often a pause looks at `cancel` */
@@ -56,10 +59,28 @@ static void give_back(CURL *h) {
 
 /* ---- one exchange ---- */
 
+typedef struct patience {
+  long connect_ms;
+  long stalled_s;   /* without progress for so long: give up */
+  int64_t tries_ms; /* no other try when so much time has gone */
+} patience;
+
+static const patience WITH_STORES = {.connect_ms = 5000, .stalled_s = 60, .tries_ms = INT64_MAX};
+static const patience WITH_PEERS = {.connect_ms = 2000, .stalled_s = 5, .tries_ms = 5000};
+
+typedef struct receiving { /* of a GET */
+  const store_get *get;
+  uint64_t got;
+  XXH3_state_t *hash; /* of what we got */
+  int failed;         /* errno of a write */
+} receiving;
+
 typedef struct exchange {
   const char *verb, *url;
+  patience patience;
   FILE *file; /* PUT: what is sent; else NULL */
   curl_off_t file_bytes;
+  receiving *receiving;      /* GET; else NULL */
   const atomic_bool *cancel; /* may be NULL */
   CURL *handle;
   buf answer; /* the first bytes of the body */
@@ -79,6 +100,27 @@ static size_t on_answer(char *data, size_t one, size_t n, void *arg) {
   return one * n;
 }
 
+/* Of a GET: an error's body goes where those of other verbs go. */
+static size_t on_file_bytes(char *data, size_t one, size_t n, void *arg) {
+  exchange *x = arg;
+  receiving *r = x->receiving;
+  long status = 0;
+  curl_easy_getinfo(x->handle, CURLINFO_RESPONSE_CODE, &status);
+  if (status != 200) return on_answer(data, one, n, arg);
+  if (n > r->get->bytes - r->got) return 0; /* judged by judge() */
+  for (size_t done = 0; done < n;) {
+    ssize_t written = pwrite(r->get->fd, data + done, n - done, (off_t)(r->got + done));
+    if (written <= 0) {
+      r->failed = written < 0 ? errno : ENOSPC;
+      return 0;
+    }
+    done += (size_t)written;
+  }
+  XXH3_64bits_update(r->hash, data, n);
+  r->got += n;
+  return n;
+}
+
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
   (void)a, (void)b, (void)c, (void)d;
   return is_cancelled(arg);
@@ -90,6 +132,25 @@ static int on_rewind(void *arg, curl_off_t offset, int origin) {
   return fseeko(x->file, offset, origin) == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
+static void set_put_options(exchange *x) {
+  CURL *h = x->handle;
+  curl_easy_setopt(h, CURLOPT_UPLOAD, 1L);
+  curl_easy_setopt(h, CURLOPT_READDATA, x->file);
+  curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, x->file_bytes);
+  curl_easy_setopt(h, CURLOPT_SEEKFUNCTION, on_rewind);
+  curl_easy_setopt(h, CURLOPT_SEEKDATA, x);
+}
+
+static void set_get_options(exchange *x) {
+  CURL *h = x->handle;
+  curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_file_bytes);
+  curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)RECEIVED_AT_ONCE);
+  curl_easy_setopt(h, CURLOPT_PROXY, ""); /* whatever the environment says */
+  if (!x->receiving->get->token) return;
+  curl_easy_setopt(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+  curl_easy_setopt(h, CURLOPT_XOAUTH2_BEARER, x->receiving->get->token);
+}
+
 static void set_options(exchange *x) {
   CURL *h = x->handle;
   curl_easy_setopt(h, CURLOPT_URL, x->url);
@@ -99,8 +160,8 @@ static void set_options(exchange *x) {
   curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L); /* the path is signed as it is */
   curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);   /* threads */
   curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-  curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)STALLED_S);
+  curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, x->patience.connect_ms);
+  curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, x->patience.stalled_s);
   curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, (long)STALLED_BYTES);
   curl_easy_setopt(h, CURLOPT_ERRORBUFFER, x->problem);
   curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_answer);
@@ -108,12 +169,8 @@ static void set_options(exchange *x) {
   curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl_easy_setopt(h, CURLOPT_XFERINFODATA, x);
-  if (!x->file) return;
-  curl_easy_setopt(h, CURLOPT_UPLOAD, 1L);
-  curl_easy_setopt(h, CURLOPT_READDATA, x->file);
-  curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, x->file_bytes);
-  curl_easy_setopt(h, CURLOPT_SEEKFUNCTION, on_rewind);
-  curl_easy_setopt(h, CURLOPT_SEEKDATA, x);
+  if (x->file) set_put_options(x);
+  if (x->receiving) set_get_options(x);
 }
 
 /* ---- what came of it ---- */
@@ -121,6 +178,18 @@ static void set_options(exchange *x) {
 /* Busy, or broken for the moment. */
 static bool may_pass(long status) {
   return status >= 500 || status == 429 || status == 408;
+}
+
+/* The bytes that the peer said, and as many as they must be. */
+static bool is_whole(const exchange *x) {
+  const receiving *r = x->receiving;
+  struct curl_header *said;
+  char checksum[17];
+  snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)XXH3_64bits_digest(r->hash));
+  return r->got == r->get->bytes &&
+         curl_easy_header(x->handle, FILE_SERVER_CHECKSUM, 0, CURLH_HEADER, -1, &said) ==
+             CURLHE_OK &&
+         !strcmp(said->value, checksum);
 }
 
 typedef enum verdict { VERDICT_DONE, VERDICT_AGAIN, VERDICT_FAILED } verdict;
@@ -140,6 +209,7 @@ static verdict judge(const exchange *x) {
   default:
     return VERDICT_FAILED;
   }
+  if (x->receiving && x->status == 200) return is_whole(x) ? VERDICT_DONE : VERDICT_AGAIN;
   if (x->status >= 200 && x->status < 300) return VERDICT_DONE;
   return may_pass(x->status) ? VERDICT_AGAIN : VERDICT_FAILED;
 }
@@ -174,9 +244,27 @@ static rc code_of_status(long status) {
   return may_pass(status) ? RC_UNAVAILABLE : RC_IO;
 }
 
+/* All went well, but for what we got. */
+static rc explain_received(const exchange *x, err *e) {
+  const receiving *r = x->receiving;
+  if (r->failed) {
+    (void)ERR_ERRNO(e, r->failed, "writing what was fetched");
+    return err_prefix(e, RC_INTERNAL, "GET %s: ", x->url);
+  }
+  return ERR(e, RC_DATA_LOSS,
+             "GET %s: expected %llu bytes with the checksum that is sent along, "
+             "found %s",
+             x->url, (unsigned long long)r->get->bytes,
+             x->result != CURLE_OK    ? "more"
+             : r->got < r->get->bytes ? "fewer"
+                                      : "other bytes");
+}
+
 static rc explain(const exchange *x, int tries, err *e) {
   int shown = (int)strcspn(x->url, "?");
   if (is_cancelled(x)) return ERR(e, RC_CANCELLED, "%s %.*s: cancelled", x->verb, shown, x->url);
+  if (x->receiving && (x->result == CURLE_OK || x->result == CURLE_WRITE_ERROR) && x->status == 200)
+    return explain_received(x, e);
   if (x->result != CURLE_OK)
     return ERR(e, judge(x) == VERDICT_AGAIN ? RC_UNAVAILABLE : RC_IO, "%s %.*s: %s (%d tries)",
                x->verb, shown, x->url, *x->problem ? x->problem : curl_easy_strerror(x->result),
@@ -200,26 +288,36 @@ static void pause_ms(const exchange *x, int ms) {
   }
 }
 
-static rc try_once(exchange *x, err *e) {
+static rc try_once(exchange *x, int64_t *spent_ms, err *e) {
   buf_clear(&x->answer);
+  if (x->receiving) {
+    x->receiving->got = 0;
+    XXH3_64bits_reset(x->receiving->hash);
+  }
   x->status = 0;
   x->problem[0] = '\0';
   if (x->file && fseeko(x->file, 0, SEEK_SET) != 0)
     return ERR_ERRNO(e, errno, "reading the file again");
   x->result = curl_easy_perform(x->handle);
   curl_easy_getinfo(x->handle, CURLINFO_RESPONSE_CODE, &x->status);
+  curl_off_t took_us = 0;
+  curl_easy_getinfo(x->handle, CURLINFO_TOTAL_TIME_T, &took_us);
+  *spent_ms += took_us / 1000;
   return RC_OK;
 }
 
 static rc exchange_run(exchange *x, err *e) {
   int pause = FIRST_PAUSE_MS;
+  int64_t spent_ms = 0;
   for (int tries = 1;; tries++) {
     if (is_cancelled(x)) return explain(x, tries, e);
-    TRY(try_once(x, e));
+    TRY(try_once(x, &spent_ms, e));
     verdict v = judge(x);
     if (v == VERDICT_DONE) return RC_OK;
-    if (v == VERDICT_FAILED || tries == MAX_TRIES) return explain(x, tries, e);
+    bool is_last = tries == MAX_TRIES || spent_ms > x->patience.tries_ms;
+    if (v == VERDICT_FAILED || is_last) return explain(x, tries, e);
     pause_ms(x, pause);
+    spent_ms += pause;
     pause *= 2;
   }
 }
@@ -245,15 +343,30 @@ rc store_put_file(const char *url, const char *path, const atomic_bool *cancel, 
     fclose(file);
     return r;
   }
-  exchange x = {
-      .verb = "PUT", .url = url, .file = file, .file_bytes = st.st_size, .cancel = cancel};
+  exchange x = {.verb = "PUT",
+                .url = url,
+                .patience = WITH_STORES,
+                .file = file,
+                .file_bytes = st.st_size,
+                .cancel = cancel};
   rc r = perform(&x, e);
   fclose(file);
   return r;
 }
 
+rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e) {
+  receiving r = {.get = get, .hash = XXH3_createState()};
+  if (!r.hash) return ERR(e, RC_NO_MEMORY, "out of memory for a checksum");
+  exchange x = {
+      .verb = "GET", .url = get->url, .patience = WITH_PEERS, .receiving = &r, .cancel = cancel};
+  x.patience.stalled_s += (long)(get->bytes / HASHED_A_SECOND);
+  rc code = perform(&x, e);
+  XXH3_freeState(r.hash);
+  return code;
+}
+
 rc store_delete(const char *url, const atomic_bool *cancel, err *e) {
-  exchange x = {.verb = "DELETE", .url = url, .cancel = cancel};
+  exchange x = {.verb = "DELETE", .url = url, .patience = WITH_STORES, .cancel = cancel};
   rc r = perform(&x, e);
   return r == RC_NOT_FOUND ? RC_OK : r;
 }

@@ -1,4 +1,5 @@
-/* store/http.h: files to an object store, over HTTP. SPDX-License-Identifier: Apache-2.0
+/* store/http.h: files to an object store, and from other workers, over HTTP.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * Blocking calls for a thread pool, from any thread; libcurl does the work and connections stay
  * open between calls. Time is bounded: 5 s to connect, 60 s without progress. What may pass (no
@@ -13,10 +14,23 @@
 #include "base/err.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 /* PUT the file at `path`; the store has all of it or nothing. Set *cancel (may be NULL) from
  * another thread to end the call within about a second with RC_CANCELLED. */
 MUST_CHECK rc store_put_file(const char *url, const char *path, const atomic_bool *cancel, err *e);
+typedef struct store_get {
+  const char *url;
+  const char *token; /* sent as a Bearer; NULL: none */
+  uint64_t bytes;    /* how many it must be */
+  int fd;            /* where they go: an empty file; borrowed */
+} store_get;
+
+/* GET a file of a worker (net/file_server.h): other times hold, for a peer is here or it is lost.
+ * 2 s to connect; 5 s without progress, more when a large file's checksum must be made first; no
+ * other try after 5 s. RC_OK: all bytes are there, and their checksum is right. RC_DATA_LOSS: it
+ * has other bytes. RC_INTERNAL: not the peer, the file here cannot be written. */
+MUST_CHECK rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e);
 /* An object that is not there is RC_OK. `cancel` as above. */
 MUST_CHECK rc store_delete(const char *url, const atomic_bool *cancel, err *e);
 

@@ -18,11 +18,20 @@ static bool is_name(const char *name) {
   return uuid_parse(attempt, &id) && name[ID_TEXT_LEN] == '/' && tree_is_plain(name);
 }
 
+/* "host:port", and nothing that would make another URL of it. */
+static bool is_address(const char *text) {
+  return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") ==
+         strlen(text);
+}
+
 static rc validate_file(const Cluster__ShuffleFile *f, err *e) {
   uuid id;
   if (!uuid_parse(f->incarnation, &id))
     return ERR(e, RC_INVALID, "incarnation of worker \"%s\": expected a UUID, found \"%s\"",
                f->worker, f->incarnation);
+  if (!is_address(f->address))
+    return ERR(e, RC_INVALID, "address of worker \"%s\": expected host:port, found \"%s\"",
+               f->worker, f->address);
   if (!is_name(f->name))
     return ERR(e, RC_INVALID,
                "a shuffle file of worker \"%s\": expected a plain name below an "

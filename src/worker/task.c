@@ -182,6 +182,28 @@ static void run(task *t) {
   }
 }
 
+/* ---- fetch ---- */
+
+static void on_fetched(fetch *job) {
+  task *t = LIST_ENTRY(job, task, fetch);
+  if (job->code == RC_NOT_FOUND) {
+    fail_lost(t, job->error.text);
+  } else if (job->code != RC_OK) { /* a cancelled one has failed already */
+    t->error = job->error;
+    fail_worker(t);
+  }
+  if (job->code != RC_OK || is_canceled(t))
+    finish(t);
+  else
+    run(t);
+}
+
+static void fetch_inputs(task *t) {
+  t->phase = FETCHING;
+  t->fetch = (fetch){.inputs = &t->inputs, .query = t->request->query_id, .on_end = on_fetched};
+  fetcher_start(t->config.fetcher, &t->fetch);
+}
+
 /* ---- prepare ---- */
 
 static rc prepare(task *t, err *e) {
@@ -192,6 +214,8 @@ static rc prepare(task *t, err *e) {
   char *fetch_dir = task_fetch_dir(t);
   inputs_locate(&t->inputs, r, t->config.shuffle, fetch_dir);
   free(fetch_dir);
+  if (t->inputs.n_fetched)
+    TRY(executor_user_make_folder(&t->config.scratch->user, t->inputs.fetch_dir, e));
   return inputs_check(&t->inputs, &t->lost);
 }
 
@@ -209,6 +233,8 @@ static void prepared(uv_work_t *work, int status) {
     fail_worker(t);
   if (t->code != RC_OK || is_canceled(t))
     finish(t);
+  else if (t->inputs.n_fetched)
+    fetch_inputs(t);
   else
     run(t);
 }
@@ -280,6 +306,8 @@ void task_cancel(task *t, bool kill, const char *why) {
   fail(t, CLUSTER__FAILURE_KIND__FAILURE_CANCELED, "", why);
   if (t->phase == RECEIVING)
     finish(t);
+  else if (t->phase == FETCHING)
+    fetcher_cancel(t->config.fetcher, &t->fetch);
   else if (t->phase == WORKING)
     pool_cancel(t->config.pool, &t->job, kill);
 }

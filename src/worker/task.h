@@ -2,13 +2,15 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  *   receive (the plan goes into a spool, its splices put in)
- *   → prepare (folders, scratch file, where the inputs are; thread pool) → run (pool.h)
+ *   → prepare (folders, scratch file, where the inputs are; thread pool)
+ *   → fetch (inputs that lie elsewhere; fetcher.h) → run (pool.h)
  *   → finish (commit or upload, or clean up; thread pool) → answer
  *
  * A cancel at any point leads to `finish`, which then only cleans up. */
 #ifndef FLOE_WORKER_TASK_H
 #define FLOE_WORKER_TASK_H
 
+#include "worker/fetcher.h"
 #include "worker/pool.h"
 #include "worker/scratch.h"
 #include "worker/shuffle.h"
@@ -22,6 +24,7 @@ typedef struct task_config { /* borrowed while the task lives */
   pool *pool;
   const scratch *scratch;
   const shuffle *shuffle;
+  fetcher *fetcher;
   void *owner;
   /* The answer, once; then the task is gone. `response` is NULL when the request was not a valid
    * one: then code and text say why. */

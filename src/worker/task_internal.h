@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-typedef enum task_phase { RECEIVING, PREPARING, WORKING, FINISHING } task_phase;
+typedef enum task_phase { RECEIVING, PREPARING, FETCHING, WORKING, FINISHING } task_phase;
 
 struct task {
   task_config config;
@@ -22,6 +22,7 @@ struct task {
   output output;
   char *shuffle_dir; /* owned: where the files for later stages are written; NULL: nowhere (yet) */
   inputs inputs;
+  fetch fetch; /* of inputs that do not lie here */
   pool_job job;
   Executor__Shuffle shuffle; /* parts of job.run */
   Executor__Boundaries boundaries;

@@ -105,6 +105,7 @@ static void on_open(grpc_call *call, uint64_t message_len) {
                         .pool = s->config.pool,
                         .scratch = s->config.scratch,
                         .shuffle = s->config.shuffle,
+                        .fetcher = s->config.fetcher,
                         .owner = r,
                         .on_answer = on_answer};
   r->task = task_new(&config);

@@ -3,6 +3,7 @@
 #ifndef FLOE_WORKER_TASK_SERVICE_H
 #define FLOE_WORKER_TASK_SERVICE_H
 
+#include "worker/fetcher.h"
 #include "worker/pool.h"
 #include "worker/scratch.h"
 #include "worker/shuffle.h"
@@ -15,6 +16,7 @@ typedef struct task_service_config { /* borrowed for the service's life */
   pool *pool;
   const scratch *scratch;
   const shuffle *shuffle;
+  fetcher *fetcher;
   unsigned slots;
 } task_service_config;
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/file_server.h"
 #include "worker/membership.h"
 #include "worker/task_service.h"
 
@@ -22,6 +23,8 @@ struct worker {
   uv_work_t drop; /* of all shuffle files */
   slot_share share;
   pool *pool;
+  file_server *files; /* for other workers */
+  fetcher *fetcher;
   task_service *tasks;
   membership *membership;
   int parts; /* that still run and must end before the worker does */
@@ -97,12 +100,25 @@ static void start_membership(worker *w) {
       .incarnation = w->incarnation.s,
       .shuffle_folder = w->shuffle.dir,
       .task_port = task_service_port(w->tasks),
-      .shuffle_port = w->conf->worker.shuffle_bind.port,
+      .shuffle_port = file_server_port(w->files),
       .owner = w,
       .on_lease_lost = on_lease_lost,
       .on_forgotten = on_forgotten,
   };
   w->membership = membership_new(&config);
+}
+
+static rc start_files(worker *w, err *e) {
+  const conf_address *bind = &w->conf->worker.shuffle_bind;
+  file_server_config config = {
+      .host = bind->host,
+      .port = bind->port,
+      .prefix = "/shuffle/",
+      .folder = w->shuffle.dir,
+      .token = w->conf->cluster.token,
+  };
+  rc r = file_server_new(&config, &w->files, e);
+  return r == RC_OK ? r : err_prefix(e, r, "worker.shuffle_service.bind_addr: ");
 }
 
 static rc start_tasks(worker *w, err *e) {
@@ -112,6 +128,7 @@ static rc start_tasks(worker *w, err *e) {
       .pool = w->pool,
       .scratch = &w->scratch,
       .shuffle = &w->shuffle,
+      .fetcher = w->fetcher,
       .slots = w->share.slots,
   };
   return task_service_new(&config, &w->tasks, e);
@@ -126,7 +143,9 @@ static rc start(worker *w, err *e) {
   uuid incarnation = uuid_random();
   w->incarnation = uuid_print(incarnation);
   TRY(shuffle_open(&w->shuffle, w->conf, w->scratch.dir, &w->user, incarnation, e));
+  TRY(start_files(w, e));
   TRY(start_pool(w, e));
+  TRY(fetcher_new(w->loop, w->conf->cluster.token, &w->user, &w->fetcher, e));
   TRY(start_tasks(w, e));
   start_membership(w);
   log_share(w);
@@ -154,13 +173,25 @@ static void on_part_done(void *arg) {
   if (--w->parts == 0 && w->done) w->done(w->done_arg);
 }
 
+static void close_fetcher(void *arg) {
+  worker *w = arg;
+  if (w->fetcher)
+    fetcher_close(w->fetcher, on_part_done, w);
+  else
+    on_part_done(w);
+}
+
 void worker_shutdown(worker *w, void (*done)(void *), void *arg) {
   w->done = done;
   w->done_arg = arg;
   w->parts++; /* this function itself */
   if (w->membership) w->parts++, membership_leave(w->membership, on_part_done, w);
   /* Calls are answered before their executors die: "shutting down", not "killed". */
-  if (w->tasks) w->parts++, task_service_shutdown(w->tasks, on_part_done, w);
+  w->parts++; /* tasks, and then what they need */
+  if (w->tasks)
+    task_service_shutdown(w->tasks, close_fetcher, w);
+  else
+    close_fetcher(w);
   if (w->pool) w->parts++, pool_shutdown(w->pool, on_part_done, w);
   on_part_done(w);
 }
@@ -170,6 +201,7 @@ void worker_free(worker *w) {
   membership_free(w->membership);
   task_service_free(w->tasks);
   pool_free(w->pool);
+  file_server_free(w->files);
   shuffle_close(&w->shuffle);
   scratch_close(&w->scratch);
   executor_user_deinit(&w->user);

@@ -87,11 +87,17 @@ class Worker(Cluster):
     """A `floe service` with only a worker in it."""
 
     def __init__(
-        self, *, slots: int = 1, lease_ms: int = 60_000, runtimes: Path = RUNTIMES, memory: str = "2GiB"
+        self,
+        *,
+        slots: int = 1,
+        lease_ms: int = 60_000,
+        runtimes: Path = RUNTIMES,
+        memory: str = "2GiB",
+        extra: str = "",
     ) -> None:
         super().__init__("worker")
         self.fake = FakeScheduler(self.ports.membership, lease_ms=lease_ms)
-        self.slots, self.runtimes, self.memory = slots, runtimes, memory
+        self.slots, self.runtimes, self.memory, self.extra = slots, runtimes, memory, extra
         try:
             self.start()
         except BaseException:
@@ -120,6 +126,7 @@ shuffle_service.bind_addr = "127.0.0.1:{p.shuffle(0)}"
 [worker.env_vars]
 OF_THE_USER = "yes"
 FLOE_SECRET = "never"
+{self.extra}
 [static_leader]
 scheduler_service.public_addr = "127.0.0.1:{p.membership}"
 """
@@ -160,13 +167,15 @@ scheduler_service.public_addr = "127.0.0.1:{p.membership}"
             attempt_id=str(uuid.uuid4()), query_id=str(uuid.uuid4()), plan_header=plan[:79], head_rows=10
         )
         if "local" in more:
-            more["local"] = pb.LocalOutput(directory=str(more["local"]))
+            more["local"] = pb.LocalOutput(directory=str(more["local"]), part=more.pop("part", 0))
         if "local" in more or "upload" in more:
             at = plan.rindex(bytes([0xA0 | len(placeholder)]) + placeholder)
             request.placeholder_offset, request.placeholder_len = at, len(placeholder) + 1
         for name, value in more.items():
             if isinstance(value, (str, int, bytes)):
                 setattr(request, name, value)
+            elif isinstance(value, list):
+                getattr(request, name).extend(value)
             else:
                 getattr(request, name).CopyFrom(value)
         return request.SerializeToString() + pb.RunTaskRequest(plan=plan).SerializeToString()

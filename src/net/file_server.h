@@ -1,0 +1,33 @@
+/* net/file_server.h: the files of one folder over HTTP/1.1, by libmicrohttpd.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *   GET <prefix><path>  →  the bytes, and `X-Floe-Xxh3: <16 hex digits>`, their XXH3-64
+ *
+ * A path has plain parts only, and no part of it may be a link. It has threads of its own and
+ * touches no loop: a few serve all connections (epoll, sendfile), a few more compute checksums of
+ * large files, so that none of them holds up the others. Bounded: connections, idle time and
+ * memory for each. Where the folder cannot be changed by the reader, what is served is what was
+ * written. */
+#ifndef FLOE_NET_FILE_SERVER_H
+#define FLOE_NET_FILE_SERVER_H
+
+#include "base/err.h"
+
+#define FILE_SERVER_CHECKSUM "X-Floe-Xxh3"
+
+typedef struct file_server file_server;
+
+typedef struct file_server_config { /* copied */
+  const char *host;                 /* a literal address */
+  int port;                         /* 0: any that is free */
+  const char *prefix;               /* "/shuffle/" */
+  const char *folder;
+  const char *token; /* NULL: none; else requests need it as a Bearer */
+} file_server_config;
+
+MUST_CHECK rc file_server_new(const file_server_config *config, file_server **out, err *e);
+int file_server_port(const file_server *s);
+/* Ends all connections. Takes as long as a thread needs to look up: milliseconds. NULL is fine. */
+void file_server_free(file_server *s);
+
+#endif
