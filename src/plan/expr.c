@@ -158,14 +158,20 @@ static reading read_ternary(plan_bytes expr, plan_bytes parts, unsigned depth) {
   return join(value, read_part(parts, "predicate", depth));
 }
 
+/* Other columns than "", by which older code means the element. */
+static bool names_columns(plan_bytes body) {
+  for (expr_scan s = expr_scan_of(body); expr_scan_next(&s);)
+    if (plan_text_is(s.name, "Column") && !plan_value_is(expr_scan_payload(&s), "")) return true;
+  return false;
+}
+
 /* Its values are lists, and the body is about the elements of one. */
 static reading read_eval(plan_bytes expr, plan_bytes parts, unsigned depth) {
   plan_bytes variant = plan_part(parts, "variant"), body = plan_part(parts, "evaluation");
   reading out = read_part(parts, "expr", depth), inner = read_expr(body, depth);
   bool of_each_list = plan_value_is(variant, "List") || plan_value_is(variant, "ListAgg") ||
                       plan_value_is(variant, "Array") || plan_value_is(variant, "ArrayAgg");
-  bool may_look_around = inner.unknown || inner.windowed || inner.selector ||
-                         expr_mentions(body, "Column") ||
+  bool may_look_around = inner.unknown || inner.windowed || inner.selector || names_columns(body) ||
                          (inner.impure && inner.class != EXPR_ROWWISE);
   if (inner.selector) return read_unknown(expr);
   out.impure |= inner.impure;
@@ -383,5 +389,6 @@ void expr_print_reference(buf *page) {
   buf_puts(page, "| expression | what it is |\n|---|---|\n");
   for (size_t i = 0; i < sizeof VARIANTS / sizeof *VARIANTS; i++)
     buf_printf(page, "| %s | %s |\n", VARIANTS[i].name, VARIANTS[i].what);
+  buf_puts(page, "\n## Functions\n\n");
   expr_functions_print(page);
 }

@@ -41,7 +41,8 @@ typedef struct function_rule {
 #define WHOLE_ARGS FUNCTION_WHOLE_ARGS
 
 /* ToPhysical and Categorical are no row-wise functions, because the number of a category is the
- * process's: it counts the strings that the process has seen. */
+ * process's: it counts the strings that the process has seen. Nor is SetOperation: of no rows and a
+ * literal it makes one row. */
 static const function_rule RULES[] = {
     RULE("", ROWWISE, 0,
          "Abs Atan2 Ceil Clip Cut DecimalArith Erf Erfc Exp FillNull Floor Hash Log Log1p "
@@ -98,10 +99,11 @@ static const function_rule RULES[] = {
     RULE("FillNullWithStrategy", OTHER, ORDER, "Backward Forward"),
     RULE("ListExpr", ROWWISE, 0,
          "ArgMax ArgMin Contains CountMatches Diff DropNulls Gather GatherEvery Get Join "
-         "Length Max Mean Median Min SetOperation Shift Slice Sort Std Sum ToArray ToMap "
+         "Length Max Mean Median Min Shift Slice Sort Std Sum ToArray ToMap "
          "ToStruct Var"),
     RULE("ListExpr", ROWWISE, IN_PLACE, "Concat"),
     RULE("ListExpr", OTHER, IMPURE, "Sample"),
+    RULE("ListExpr", OTHER, 0, "SetOperation"),
     RULE("MapExpr", ROWWISE, 0, "ContainsKey Entries Get Keys Length Values"),
     RULE("Pow", ROWWISE, 0, "Cbrt Generic Sqrt"),
     RULE("Range", ROWWISE, 0, "DateRanges DatetimeRanges IntRanges LinearSpaces TimeRanges"),
@@ -186,7 +188,7 @@ static void print_flags(buf *page, const function_rule *r) {
 
 void expr_functions_print(buf *page) {
   static const char *const KINDS[] = {"row-wise", "other", "aggregate", "other"};
-  buf_puts(page, "| functions | | what they are |\n|---|---|---|\n");
+  buf_puts(page, "| of | functions | what they are |\n|---|---|---|\n");
   for
     EACH_RULE(r) {
       buf_printf(page, "| %s | %s | %s", r->family, r->names, KINDS[r->kind]);

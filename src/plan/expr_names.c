@@ -39,7 +39,7 @@ bool expr_columns(arena *a, plan_bytes expr, expr_name **names, size_t *n) {
   for (expr_scan s = expr_scan_of(expr); expr_scan_next(&s);) {
     if (!plan_text_is(s.name, "Column")) continue;
     expr_name name = text_of(expr_scan_payload(&s));
-    if (!name.s) return false;
+    if (!name.s || name.len == 0) return false; /* "": an element, or a column of that name */
     size_t i = 0;
     while (i < found && !expr_name_equal(out[i], name)) i++;
     if (i == found) out[found++] = name;

@@ -1,8 +1,8 @@
 /* tests/cluster/expr_tool.c: src/plan's expressions from a pipe. SPDX-License-Identifier:
  * Apache-2.0
  *
- *   expr_tool read            [expression] → [facts as JSON, the same with Column "x" as selector]
- *   expr_tool needs           [expressions] → [those whose dtypes the halves depend on]
+ *   expr_tool read            [expression, name] → [facts as JSON, the same with that column as
+ * selector] expr_tool needs           [expressions] → [those whose dtypes the halves depend on]
  *   expr_tool group_by        [expressions] [HAVING] [typed expressions] [their dtypes]
  *   expr_tool select              → [order as 0 or 1] [partial] [final] [HAVING]; all empty: it
  * cannot expr_tool hash PARTITIONS [keys] → [expression] expr_tool sort            [keys] [sort
@@ -106,10 +106,12 @@ static void print_facts(buf *b, arena *a, plan_bytes expr) {
 }
 
 static void answer_read(arena *a) {
-  plan_bytes expr = read_list(a).pieces[0];
+  list request = read_list(a);
+  plan_bytes expr = request.pieces[0], name = request.pieces[1];
   buf facts = {0};
   print_facts(&facts, a, expr);
-  plan_bytes out[] = {{facts.data, facts.len}, expr_with_column(a, expr, (expr_name){"x", 1})};
+  plan_bytes out[] = {{facts.data, facts.len},
+                      expr_with_column(a, expr, (expr_name){(const char *)name.data, name.len})};
   write_list(out, 2);
   buf_deinit(&facts);
 }
