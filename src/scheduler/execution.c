@@ -69,7 +69,7 @@ static sched_stage_spec spec_of(const step *st) {
       .n_tasks = st->n_tasks,
       .final = st->kind == STEP_WHOLE || st->kind == STEP_HEADS,
       .writes_destination = st->result && !query_is_anonymous(st->execution->q),
-      .prefer = st->kind == STEP_STAGE ? steps_prefer(st) : NULL,
+      .prefer = st->stage ? steps_prefer(st) : NULL,
   };
 }
 
@@ -289,10 +289,16 @@ void execution_stage_finished(execution *x, uint32_t number) {
   if (st->given_up) return;
   st->finished = true;
   st->finished_us = clock_wall_us();
-  if (st->kind != STEP_STAGE) {
+  if (!st->stage) {
     on_answer(x, st);
     return;
   }
+  step *next = ranges_next(st);
+  if (next) {
+    open_step(x, next);
+    return;
+  }
+  if (st->kind == STEP_DIVIDE) shuffle_drop_step(st->divided);
   drop_inputs(x, st->stage);
   open_ready(x);
 }
@@ -309,7 +315,7 @@ void execution_stages_given_up(execution *x) {
 
 void execution_count(const execution *x, sched_query_info *out) {
   out->total_stages = x->stages ? (uint32_t)x->planning->graph.n : 1;
-  out->finished_stages = 0;
+  out->finished_stages = !x->stages && out->state == SCHED_QUERY_SUCCEEDED;
   for (size_t i = 0; x->stages && i < x->planning->graph.n; i++)
     out->finished_stages += is_finished(x, x->planning->graph.stages[i]);
 }

@@ -3,8 +3,9 @@
  *
  * A step is what sched/ calls a stage: tasks that may run at once. A query that is not distributed
  * takes one step (WHOLE). Another one asks Polars about its plan (DESCRIBE, CAPTURE), runs the
- * stages of its graph, each as soon as what it reads is finished, and perhaps joins the first rows
- * of the result's parts (HEADS). When rows of earlier stages are lost, all stages run again.
+ * stages of its graph, each as soon as what it reads is finished (after some of them BOUNDARIES and
+ * DIVIDE: ranges.c), and perhaps joins the first rows of the result's parts (HEADS). When rows of
+ * earlier stages are lost, all stages run again.
  *
  * Lives from the submission to the end of its query; on the loop's thread, except for the pieces
  * of planning (planning.h). */
@@ -28,6 +29,8 @@ typedef enum step_kind {
   STEP_DESCRIBE,
   STEP_CAPTURE,
   STEP_STAGE,
+  STEP_BOUNDARIES,
+  STEP_DIVIDE,
   STEP_HEADS
 } step_kind;
 
@@ -48,6 +51,7 @@ typedef struct step_task {
   attempt_id attempt;                     /* the newest: only its answer counts */
   const step_host *host;                  /* where that runs */
   uint32_t first_partition, n_partitions; /* of its leaves: what it reads */
+  const struct step_task *divided;        /* of a DIVIDE: whose files it reads */
   bool done;                              /* with it, what follows is set */
   bool has_rows;
   uint64_t rows, bytes, run_us, cpu_us;
@@ -55,6 +59,8 @@ typedef struct step_task {
   size_t n_files;
   const char **locations; /* what a sink of the user's own wrote */
   size_t n_locations;
+  plan_bytes *boundaries; /* of BOUNDARIES */
+  size_t n_boundaries;
   buf head; /* the first rows of a result, an Arrow IPC file; owned */
   const char *head_error;
 } step_task;
@@ -63,12 +69,14 @@ typedef struct step {
   execution *execution;
   step_kind kind;
   uint32_t number;    /* in sched/ */
-  const stage *stage; /* STEP_STAGE */
+  const stage *stage; /* STAGE, BOUNDARIES, DIVIDE */
   spool *plan;        /* lives as long as the execution */
   const stage_marks *marks;
-  bool result;         /* its rows are the query's result, and … */
-  uint32_t first_part; /* … its tasks write the parts from this one on */
-  uint32_t partitions; /* of its output; 0: one file for each task */
+  bool result;                  /* its rows are the query's result, and … */
+  uint32_t first_part;          /* … its tasks write the parts from this one on */
+  uint32_t partitions;          /* of its output; 0: one file for each task */
+  struct step *divided;         /* BOUNDARIES, DIVIDE: whose files they read */
+  const plan_bytes *boundaries; /* DIVIDE: one less than `partitions` */
   step_task *tasks;
   uint32_t n_tasks;
   int64_t opened_us, finished_us; /* wall clock; 0: not yet */
@@ -120,12 +128,16 @@ bool steps_is_current(const step *st, uint32_t task, attempt_id attempt);
 MUST_CHECK rc steps_end(step *st, uint32_t task, const Cluster__RunTaskResponse *r, err *e);
 /* A planning step whose question Polars could not answer has ended, too. */
 void steps_fail(step *st, uint32_t task, const char *text);
-/* The tasks of a stage and which partitions they read; 0 < n. */
+/* How many tasks are worth it for so many bytes: 1 … most. */
+uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most);
+/* The tasks of a stage and which partitions they read. */
 step *steps_add_stage(execution *x, const stage *st, spool *plan);
 /* Each file that task number `task` reads through the leaf, in the order of rows. */
 typedef void steps_on_file(void *arg, const step_task *writer, const step_file *file);
 void steps_each_input(const step *st, uint32_t task, const stage_leaf *leaf, steps_on_file *on_file,
                       void *arg);
+/* Each file that `task` of a DIVIDE, or the one of a BOUNDARIES, reads. */
+void steps_each_divided(const step *st, uint32_t task, steps_on_file *on_file, void *arg);
 uint32_t steps_count_workers(const step *st);
 /* For each task the worker that has most of its input, or NULL. In the execution's arena. */
 const char **steps_prefer(const step *st);
@@ -136,6 +148,10 @@ void result_take_head(step *st, step_task *t, const Cluster__TaskOutput *o);
 /* *needed: the first rows stand in several parts; x->heads is what HEADS must be asked. */
 MUST_CHECK rc result_ask_heads(execution *x, bool *needed, err *e);
 MUST_CHECK rc result_complete(execution *x, err *e); /* into the query */
+
+/* ranges.c: another step is needed before the stage is finished that this one belongs to; NULL: no.
+ * It is added and must be opened. */
+step *ranges_next(step *finished);
 
 /* request.c: everything of RunTask but the plan's bytes. */
 MUST_CHECK rc request_build(const step *st, uint32_t task, buf *out, err *e);

@@ -87,6 +87,10 @@ static const char *step_name(step_kind kind) {
     return "capture";
   case STEP_STAGE:
     return "stage";
+  case STEP_BOUNDARIES:
+    return "boundaries";
+  case STEP_DIVIDE:
+    return "divide";
   case STEP_HEADS:
     return "heads";
   }

@@ -136,6 +136,8 @@ static rc take_capture(planning *p, err *e) {
 
 rc planning_write(planning *p, err *e) {
   if (planning_asks(p)) TRY(take_capture(p, e));
+  p->leaf = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
+  TRY(dsl_write(dsl_leaf(&p->arena, 0), p->header, NULL, 0, p->leaf, e));
   p->stages = ARENA_NEW(&p->arena, planned_stage, p->graph.n);
   for (size_t i = 0; i < p->graph.n; i++) TRY(write_stage(p, p->graph.stages[i], &p->stages[i], e));
   return RC_OK;
@@ -147,6 +149,7 @@ void planning_free(planning *p) {
   planning__describe_response__free_unpacked(p->description, NULL);
   planning__capture_response__free_unpacked(p->capture, NULL);
   for (size_t i = 0; i < 2; i++) spool_free(p->requests[i]);
+  spool_free(p->leaf);
   buf_deinit(&p->answer);
   free(p->temp_dir);
   arena_deinit(&p->arena);

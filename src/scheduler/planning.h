@@ -35,6 +35,7 @@ typedef struct planning {
   uint64_t optimization_flags;
   stage_graph graph;
   planned_stage *stages; /* for each of graph.stages */
+  spool *leaf;           /* a plan that is leaf 0 alone */
 } planning;
 
 /* May a plan of this kind be distributed at all? If not, *why says what prevents it. */

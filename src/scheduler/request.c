@@ -45,6 +45,8 @@ static Cluster__PlanningCall call_of(step_kind kind) {
     return CLUSTER__PLANNING_CALL__PLANNING_HEADS;
   case STEP_WHOLE:
   case STEP_STAGE:
+  case STEP_BOUNDARIES:
+  case STEP_DIVIDE:
     break;
   }
   return CLUSTER__PLANNING_CALL__PLANNING_NONE;
@@ -94,17 +96,31 @@ static void add_file(void *arg, const step_task *writer, const step_file *file) 
   l->items[l->n++] = f;
 }
 
-static Cluster__TaskInput *input_of(draft *d, const stage_leaf *leaf) {
+/* `leaf` NULL: the files that a stage has written and that are divided now. */
+static void each_file(const draft *d, const stage_leaf *leaf, steps_on_file *on_file,
+                      file_list *l) {
+  if (leaf)
+    steps_each_input(d->step, d->task, leaf, on_file, l);
+  else
+    steps_each_divided(d->step, d->task, on_file, l);
+}
+
+static Cluster__TaskInput *new_input(draft *d, const stage_leaf *leaf, plan_bytes schema) {
   Cluster__TaskInput *in = ARENA_NEW(&d->arena, Cluster__TaskInput, 1);
   cluster__task_input__init(in);
   file_list l = {.arena = &d->arena};
-  steps_each_input(d->step, d->task, leaf, count_file, &l);
+  each_file(d, leaf, count_file, &l);
   l.items = ARENA_NEW(&d->arena, Cluster__ShuffleFile *, l.cap);
-  steps_each_input(d->step, d->task, leaf, add_file, &l);
-  in->leaf = leaf->number;
+  each_file(d, leaf, add_file, &l);
   in->files = l.items;
   in->n_files = l.n;
-  in->schema = view(leaf->producers[0]->schema); /* those of one leaf have one schema */
+  in->schema = view(schema);
+  return in;
+}
+
+static Cluster__TaskInput *input_of(draft *d, const stage_leaf *leaf) {
+  Cluster__TaskInput *in = new_input(d, leaf, leaf->schema);
+  in->leaf = leaf->number;
   in->broadcast = leaf->read == LEAF_BROADCAST;
   in->n_applied_filters = leaf->n_applied;
   in->applied_filters = ARENA_NEW(&d->arena, ProtobufCBinaryData, leaf->n_applied);
@@ -117,6 +133,12 @@ static void put_inputs(draft *d) {
   d->m.inputs = ARENA_NEW(&d->arena, Cluster__TaskInput *, st->n_leaves);
   d->m.n_inputs = st->n_leaves;
   for (size_t i = 0; i < st->n_leaves; i++) d->m.inputs[i] = input_of(d, st->leaves[i]);
+}
+
+static void put_divided(draft *d) {
+  d->m.inputs = ARENA_NEW(&d->arena, Cluster__TaskInput *, 1);
+  d->m.inputs[0] = new_input(d, NULL, (plan_bytes){0}); /* all columns of the files */
+  d->m.n_inputs = 1;
 }
 
 static void put_splices(draft *d) {
@@ -144,7 +166,10 @@ static void put_shuffle(draft *d) {
   cluster__shuffle_output__init(out);
   out->partitions = d->step->partitions;
   if (out->partitions)
-    out->key = view(expr_hash_partition(&d->arena, o->keys, o->n_keys, out->partitions));
+    out->key = view(
+        d->step->divided
+            ? expr_range_partition(&d->arena, o->range, d->step->boundaries, out->partitions - 1)
+            : expr_hash_partition(&d->arena, o->keys, o->n_keys, out->partitions));
   out->ordered = o->ordered;
   out->format = (Cluster__ShuffleFormat)settings->shuffle_format;
   out->compression = (Cluster__ShuffleCompression)settings->shuffle_compression;
@@ -152,6 +177,15 @@ static void put_shuffle(draft *d) {
   out->level = settings->shuffle_level;
   d->m.output_case = CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE;
   d->m.shuffle = out;
+}
+
+static void put_boundaries(draft *d) {
+  Cluster__BoundariesOutput *out = ARENA_NEW(&d->arena, Cluster__BoundariesOutput, 1);
+  cluster__boundaries_output__init(out);
+  out->partitions = d->step->partitions;
+  out->key = view(d->step->stage->output.range);
+  d->m.output_case = CLUSTER__RUN_TASK_REQUEST__OUTPUT_BOUNDARIES;
+  d->m.boundaries = out;
 }
 
 static void put_user_sink(draft *d) {
@@ -202,13 +236,22 @@ static rc put_result(draft *d, err *e) {
   return put_part(d, e);
 }
 
+static void put_stage(draft *d) {
+  if (d->step->divided)
+    put_divided(d);
+  else
+    put_inputs(d);
+  if (!d->step->divided && d->step->stage->tasks == STAGE_SOURCE) put_splices(d);
+  if (d->step->kind == STEP_BOUNDARIES)
+    put_boundaries(d);
+  else if (!d->step->result)
+    put_shuffle(d);
+}
+
 static rc put_all(draft *d, err *e) {
   put_task(d);
-  if (d->step->kind == STEP_STAGE) put_inputs(d);
-  if (d->step->kind == STEP_STAGE && d->step->stage->tasks == STAGE_SOURCE) put_splices(d);
-  if (d->step->result) return put_result(d, e);
-  if (d->step->kind == STEP_STAGE) put_shuffle(d);
-  return RC_OK;
+  if (d->step->stage) put_stage(d);
+  return d->step->result ? put_result(d, e) : RC_OK;
 }
 
 /* ---- packing ---- */

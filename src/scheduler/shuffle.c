@@ -62,14 +62,14 @@ static void drop_on(const step *st, const step_host *h) {
   char **attempts = ARENA_NEW(&a, char *, st->n_tasks);
   size_t n = 0;
   for (uint32_t i = 0; i < st->n_tasks; i++)
-    if (st->tasks[i].done && st->tasks[i].host == h)
+    if (st->tasks[i].done && st->tasks[i].n_files && st->tasks[i].host == h)
       attempts[n++] = arena_printf(&a, "%s", uuid_print(st->tasks[i].attempt.u).s);
   if (n) send_drop(st->execution, h, attempts, n);
   arena_deinit(&a);
 }
 
 void shuffle_drop_step(step *st) {
-  if (st->dropped || st->result || st->kind != STEP_STAGE) return;
+  if (st->dropped || st->result || !st->stage) return;
   st->dropped = true;
   LIST_EACH (&st->execution->hosts, it, next) drop_on(st, LIST_ENTRY(it, step_host, link));
 }

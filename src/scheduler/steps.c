@@ -49,7 +49,7 @@ static step_host *find_host(execution *x, const peer *p) {
 
 void steps_begin(step *st, uint32_t task, attempt_id attempt, const peer *p) {
   step_host *host = find_host(st->execution, p);
-  if (st->kind == STEP_STAGE && !st->result) host->wrote = true;
+  if (st->stage && !st->result) host->wrote = true;
   st->tasks[task].attempt = attempt;
   st->tasks[task].host = host;
 }
@@ -103,6 +103,17 @@ static rc take_heads(step *st, step_task *t, const Cluster__TaskOutput *o, err *
   return RC_OK;
 }
 
+static void take_boundaries(step *st, step_task *t, const Cluster__TaskOutput *o) {
+  arena *a = &st->execution->arena;
+  t->n_boundaries = o->n_boundaries < st->partitions ? o->n_boundaries : st->partitions - 1;
+  t->boundaries = ARENA_NEW(a, plan_bytes, t->n_boundaries);
+  for (size_t i = 0; i < t->n_boundaries; i++) {
+    uint8_t *copy = ARENA_NEW(a, uint8_t, o->boundaries[i].len);
+    if (o->boundaries[i].len) memcpy(copy, o->boundaries[i].data, o->boundaries[i].len);
+    t->boundaries[i] = (plan_bytes){copy, o->boundaries[i].len};
+  }
+}
+
 static rc take_output(step *st, step_task *t, const Cluster__TaskOutput *o, err *e) {
   t->has_rows = o->has_rows;
   t->rows = o->rows;
@@ -113,6 +124,11 @@ static rc take_output(step *st, step_task *t, const Cluster__TaskOutput *o, err 
     return buf_append(&st->execution->planning->answer, o->answer.data, o->answer.len, e);
   case STEP_HEADS:
     return take_heads(st, t, o, e);
+  case STEP_BOUNDARIES:
+    take_boundaries(st, t, o);
+    return RC_OK;
+  case STEP_DIVIDE:
+    return take_files(st, t, o, e);
   case STEP_STAGE:
     if (!st->result) return take_files(st, t, o, e);
     break;
@@ -146,13 +162,15 @@ static const step *producer(const step *st, const stage_leaf *leaf, size_t i) {
   return st->execution->stages[leaf->producers[i]->number];
 }
 
-/* Of the leaf as a whole: those of the exchange, or the tasks that wrote it. */
+/* Of the leaf as a whole: those of the exchange, or the tasks that wrote it. Ranges that were not
+ * worth dividing are one. */
 static uint32_t count_partitions(const step *st, const stage_leaf *leaf) {
   uint32_t n = 0, writers = 0;
   for (size_t i = 0; i < leaf->n_producers; i++) {
     const step *from = producer(st, leaf, i);
     writers += from->n_tasks;
-    uint32_t of_this = from->partitions ? from->partitions : writers;
+    bool undivided = from->stage->output.range.data && !from->partitions;
+    uint32_t of_this = from->partitions ? from->partitions : undivided ? 1 : writers;
     if (of_this > n) n = of_this;
   }
   return n;
@@ -191,9 +209,9 @@ static void each_file(const step *st, const stage_leaf *leaf, range r, on_partit
     const step *from = producer(st, leaf, i);
     for (uint32_t k = 0; k < from->n_tasks; k++, writers++) {
       const step_task *t = &from->tasks[k];
-      if (!from->partitions && !is_in(r, writers)) continue;
+      uint32_t writer = from->stage->output.range.data ? 0 : writers;
       for (size_t f = from->partitions ? first_file(t, r.first) : 0; f < t->n_files; f++) {
-        uint32_t partition = from->partitions ? t->files[f].partition : writers;
+        uint32_t partition = from->partitions ? t->files[f].partition : writer;
         if (!is_in(r, partition)) break;
         on_file(arg, t, &t->files[f], partition);
       }
@@ -219,9 +237,17 @@ void steps_each_input(const step *st, uint32_t task, const stage_leaf *leaf, ste
   each_file(st, leaf, r, tell, &(listener){on_file, arg});
 }
 
+void steps_each_divided(const step *st, uint32_t task, steps_on_file *on_file, void *arg) {
+  for (uint32_t i = 0; i < st->divided->n_tasks; i++) {
+    const step_task *from = &st->divided->tasks[i];
+    if (st->kind == STEP_DIVIDE && st->tasks[task].divided != from) continue;
+    for (size_t f = 0; f < from->n_files; f++) on_file(arg, from, &from->files[f]);
+  }
+}
+
 /* ---- how many tasks ---- */
 
-static uint32_t tasks_for(const execution *x, uint64_t bytes, uint32_t most) {
+uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most) {
   uint64_t n = bytes / (uint64_t)x->s->conf->scheduler.planner.task_bytes;
   return n < 1 ? 1 : n < most ? (uint32_t)n : most;
 }
@@ -229,7 +255,7 @@ static uint32_t tasks_for(const execution *x, uint64_t bytes, uint32_t most) {
 static uint32_t count_source_tasks(const execution *x, const stage *st) {
   uint64_t bytes = st->source->bytes;
   if (!bytes) bytes = (uint64_t)(st->source->rows * ROW_BYTES);
-  return stages_source_tasks(st, tasks_for(x, bytes, x->partitions));
+  return stages_source_tasks(st, steps_worth(x, bytes, x->partitions));
 }
 
 typedef struct weights {
@@ -269,7 +295,7 @@ static step *add_partitions(execution *x, const stage *st, spool *plan) {
   weights w = {.bytes = ARENA_NEW(&x->arena, uint64_t, partitions)};
   for (size_t i = 0; i < st->n_leaves; i++)
     if (st->leaves[i]->read == LEAF_PARTITION) each_file(&probe, st->leaves[i], ALL, weigh, &w);
-  step *added = steps_add(x, STEP_STAGE, plan, tasks_for(x, w.total, partitions));
+  step *added = steps_add(x, STEP_STAGE, plan, steps_worth(x, w.total, partitions));
   divide(&w, partitions, added->tasks, added->n_tasks);
   return added;
 }
@@ -332,7 +358,8 @@ const char **steps_prefer(const step *st) {
   shares s = {.items = ARENA_NEW(&x->arena, share, count_hosts(x))};
   for (uint32_t i = 0; i < st->n_tasks; i++) {
     s.n = 0;
-    for (size_t k = 0; k < st->stage->n_leaves; k++)
+    if (st->divided) steps_each_divided(st, i, add_share, &s);
+    for (size_t k = 0; !st->divided && k < st->stage->n_leaves; k++)
       if (st->stage->leaves[k]->read != LEAF_BROADCAST)
         steps_each_input(st, i, st->stage->leaves[k], add_share, &s);
     prefer[i] = richest(&s);
