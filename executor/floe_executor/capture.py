@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from . import leaf
-from .planning_pb2 import CapturedStage, CaptureRequest, CaptureResponse, LeafUse, StagePlan
+from .planning_pb2 import CapturedStage, CapturedUse, CaptureRequest, CaptureResponse, LeafUse, StagePlan
 
 IS_SELECTOR = b"\xa8Selector"  # MessagePack: in an expression that stands for columns it does not name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is never another: each leaf is asked for itself
 class Recording(leaf.Unread):
     """Takes down what is asked: more than once when the leaf stands more than once in the plan."""
 
@@ -43,7 +43,7 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
             readings.update({use.leaf: leaf.Unread(schemas[use.producers[0]]) for use in stage.leaves})
             schemas.append(rows_of(stage).collect_schema())
         if request.schemas_only:
-            return CaptureResponse(stages=[CapturedStage(schema=leaf.write_schema(s)) for s in schemas])
+            return CaptureResponse(stages=[as_it_is(stage, schemas) for stage in request.stages])
         for number in reversed(range(len(schemas))):
             stage = request.stages[number]
             recordings = {use.leaf: Recording(schemas[use.producers[0]]) for use in stage.leaves}
@@ -51,10 +51,39 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
             captured.append(merged(asked[number], stage.keys, schemas[number]))
             reduced(rows_of(stage), captured[-1]).explain(engine=engine, optimizations=optimizations)  # type: ignore[arg-type]
             for use in stage.leaves:
+                captured[-1].leaves.append(wanted_of(use, recordings[use.leaf]))
                 told = recordings[use.leaf].asked if alike(use, readers) else [EVERYTHING]
                 for producer in use.producers:
                     asked[producer] = (asked[producer] or []) + told
     return CaptureResponse(stages=reversed(captured))
+
+
+def as_it_is(stage: StagePlan, schemas: list[pl.Schema]) -> CapturedStage:
+    uses = (CapturedUse(leaf=use.leaf, schema=leaf.write_schema(schemas[use.producers[0]])) for use in stage.leaves)
+    return CapturedStage(leaves=uses)
+
+
+def wanted_of(use: LeafUse, recording: Recording) -> CapturedUse:
+    schema = recording.schema
+    names = {name for asked in recording.asked for name in (schema if asked.columns is None else asked.columns)}
+    wanted = pl.Schema({name: dtype for name, dtype in schema.items() if name in (names or cheapest(schema))})
+    captured = CapturedUse(leaf=use.leaf, schema=leaf.write_schema(wanted))
+    if len(wanted) < len(schema):
+        columns = (pl.col(n) if n in wanted else pl.lit(None, dtype).alias(n) for n, dtype in schema.items())
+        captured.exprs.extend(column.meta.serialize() for column in columns)
+    return captured
+
+
+def cheapest(schema: pl.Schema) -> set[str]:
+    """A column for when only the number of rows counts."""
+    if not schema:
+        return set()
+    return {min(schema, key=lambda name: weight(schema[name]))}
+
+
+def weight(dtype: pl.DataType) -> tuple[bool, int]:
+    """Orders dtypes by what a row takes in a file; text may take anything."""
+    return dtype in (pl.String, pl.Binary), leaf.empty_column(dtype).extend_constant(None, 64).estimated_size()
 
 
 EVERYTHING = leaf.Asked(None, [], None)
@@ -72,7 +101,7 @@ def rows_of(stage: StagePlan) -> pl.LazyFrame:
 
 def merged(asked: list[leaf.Asked] | None, keys: Sequence[bytes], schema: pl.Schema) -> CapturedStage:
     """What serves all who ask. Who asks alone may have filters and a limit, too."""
-    captured = CapturedStage(schema=leaf.write_schema(schema))
+    captured = CapturedStage()
     if asked is None:
         return captured
     wanted: set[str] = set()
@@ -80,8 +109,7 @@ def merged(asked: list[leaf.Asked] | None, keys: Sequence[bytes], schema: pl.Sch
         wanted.update(schema if one.columns is None else one.columns)
     for key in keys:
         wanted.update(schema if IS_SELECTOR in key else leaf.expression(key).meta.root_names())
-    if not wanted and schema:  # only the number of rows counts
-        wanted = {min(schema, key=lambda name: leaf.empty_column(schema[name]).extend_constant(None, 8).estimated_size())}
+    wanted = wanted or cheapest(schema)
     captured.columns.extend(name for name in schema if name in wanted)
     captured.has_columns = 0 < len(captured.columns) < len(schema)
     if not captured.has_columns:

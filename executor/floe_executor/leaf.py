@@ -83,7 +83,7 @@ class Leaf(LazyFrameResolver):
         return rows, ResolvedLazyFrameProps(applied_filters=applied)
 
     def cse_eq(self, other: object) -> bool:
-        return isinstance(other, Leaf) and other.number == self.number
+        return isinstance(other, Leaf) and other._reading() == self._reading()
 
 
 def frame(number: int) -> pl.LazyFrame:
@@ -92,7 +92,7 @@ def frame(number: int) -> pl.LazyFrame:
     return leaf.lazy()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unread:
     """Names and dtypes, but no rows: for questions about a plan that does not run."""
 
@@ -110,30 +110,27 @@ SCANS = {
 
 
 class Files:
-    """The files that earlier stages wrote, one after the other. They have fewer columns than the
-    schema when nothing of this plan needs the others."""
+    """The files that earlier stages wrote, one after the other. They may have more columns than the
+    schema: what other stages need."""
 
     def __init__(self, given: Input) -> None:
         self._given = given
         self.schema = read_schema(given.schema)
 
+    def __eq__(self, other: object) -> bool:
+        """Do they read the same?"""
+        same = isinstance(other, Files) and self.schema == other.schema
+        return same and self._given.paths == other._given.paths and self._given.broadcast == other._given.broadcast
+
+    __hash__ = None  # type: ignore[assignment]
+
     def resolve(self, asked: Asked) -> tuple[pl.LazyFrame, list[int]]:
         given = self._given
         if not given.paths:
             return Unread(self.schema).resolve(asked)
-        rows = SCANS[given.parquet](list(given.paths))
-        found = rows.collect_schema()
-        if missing := [name for name in asked.columns or () if name not in found]:
-            raise RuntimeError(
-                f"the files for leaf {given.leaf} have no columns {missing}, which their producers were "
-                "not asked for; this is an error of Floe"
-            )
-        # The order counts: Polars takes the frame's, not the schema's. Who asks for all of them
-        # needs no more than there are.
+        # The order counts: Polars takes the frame's, not the schema's.
         names = list(self.schema) if asked.columns is None else asked.columns
-        rows = rows.select(
-            pl.col(name) if name in found else pl.lit(None, self.schema[name]).alias(name) for name in names
-        )
+        rows = SCANS[given.parquet](list(given.paths)).select(names)
         if given.broadcast:
             # Makes Polars filter the other side of a join by the keys of this one while it reads.
             rows = rows.filter(pl.lit(True))

@@ -46,7 +46,6 @@ FLAG_BITS = {
     19: "join_order",
 }
 
-IS_WINDOW = b"\xa4Over"  # MessagePack: in a plan with `over`
 MAX_MESSAGE = 16 << 20  # with MAX_HEAD, well within a frame
 MAX_HEAD = 8 << 20
 MAX_ANSWER = 32 << 20
@@ -106,7 +105,7 @@ def run(request: Run, plan: Plan, interrupt: Interrupt) -> Done:
 
 
 def execute(request: Run, plan: Plan, done: Done) -> None:
-    how = {"engine": ENGINES.get(request.engine, "streaming"), "optimizations": optimizations(request, plan)}
+    how = {"engine": ENGINES.get(request.engine, "streaming"), "optimizations": optimizations(request)}
     if request.call:
         done.answer = CALLS[request.call](plan.read(), how)
         if len(done.answer) > MAX_ANSWER:
@@ -147,7 +146,7 @@ def answer_heads(data: bytes, _: dict[str, Any]) -> bytes:
 CALLS = {1: answer_describe, 2: answer_capture, 3: answer_heads}  # cluster.PlanningCall
 
 
-def optimizations(request: Run, plan: Plan) -> pl.QueryOptFlags:
+def optimizations(request: Run) -> pl.QueryOptFlags:
     flags = pl.QueryOptFlags()
     bits = request.optimization_flags
     unknown = bits & ~sum(1 << bit for bit in FLAG_BITS)
@@ -155,9 +154,6 @@ def optimizations(request: Run, plan: Plan) -> pl.QueryOptFlags:
         for bit, name in FLAG_BITS.items():
             if hasattr(flags._pyoptflags, name):
                 setattr(flags._pyoptflags, name, bool(bits >> bit & 1))
-    if request.inputs and plan.contains(IS_WINDOW):
-        # Polars 2.0.0 panics when it prunes columns of a leaf below `over`; ours are pruned already.
-        flags.projection_pushdown = False
     return flags
 
 

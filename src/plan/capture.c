@@ -152,6 +152,55 @@ static void take_filters(stage_graph *g, const stage *producer, const Planning__
     }
 }
 
+/* ---- leaves ---- */
+
+static stage_leaf *leaf_of(const stage *st, uint32_t number) {
+  for (size_t i = 0; i < st->n_leaves; i++)
+    if (st->leaves[i]->number == number) return st->leaves[i];
+  return NULL;
+}
+
+static const Planning__CapturedUse *use_in(const Planning__CapturedStage *s, uint32_t number) {
+  for (size_t i = 0; i < s->n_leaves; i++)
+    if (s->leaves[i]->leaf == number) return s->leaves[i];
+  return NULL;
+}
+
+/* Above each leaf the select that gives it the columns which the plan names. */
+static const dsl_node *with_leaves(const Planning__CapturedStage *s, const dsl_node *n, arena *a) {
+  uint32_t number;
+  if (dsl_is_leaf(n, &number)) {
+    const Planning__CapturedUse *use = use_in(s, number);
+    if (!use->n_exprs) return n;
+    plan_bytes *exprs = ARENA_NEW(a, plan_bytes, use->n_exprs);
+    for (size_t i = 0; i < use->n_exprs; i++) exprs[i] = copied(a, use->exprs[i]);
+    return dsl_select(a, exprs, use->n_exprs, n);
+  }
+  size_t n_inputs = dsl_n_inputs(n);
+  const dsl_node **inputs = ARENA_NEW(a, const dsl_node *, n_inputs + 1);
+  bool changed = false;
+  for (size_t i = 0; i < n_inputs; i++) {
+    inputs[i] = with_leaves(s, dsl_input(n, i), a);
+    changed |= inputs[i] != dsl_input(n, i);
+  }
+  return changed ? dsl_with_inputs(a, n, inputs) : n;
+}
+
+static rc take_leaves(stage *st, const Planning__CapturedStage *s, arena *a, err *e) {
+  if (s->n_leaves != st->n_leaves)
+    return ERR(e, RC_INVALID, "stage %u: expected what is wanted of %zu leaves, found %zu",
+               st->number, st->n_leaves, s->n_leaves);
+  for (size_t i = 0; i < s->n_leaves; i++) {
+    stage_leaf *l = leaf_of(st, s->leaves[i]->leaf);
+    if (!l || l->schema.data)
+      return ERR(e, RC_INVALID, "stage %u has no leaf %u, or was told twice of it", st->number,
+                 s->leaves[i]->leaf);
+    l->schema = copied(a, s->leaves[i]->schema);
+  }
+  st->tree = with_leaves(s, st->tree, a);
+  return RC_OK;
+}
+
 rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response, arena *a,
                        err *e) {
   if (response->n_stages != g->n)
@@ -162,7 +211,7 @@ rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response
     stage *st = g->stages[i];
     if (s->has_columns && !s->n_columns)
       return ERR(e, RC_INVALID, "stage %zu: nobody asks for any of its columns", i);
-    st->schema = copied(a, s->schema);
+    TRY(take_leaves(st, s, a, e));
     if (st->final) continue;
     st->tree = with_request(s, st->tree, a);
     take_filters(g, st, s, a);

@@ -65,8 +65,9 @@ typedef struct cut {
   const described *d;
   const stage_limits *limits;
   stage_graph *g;
-  stage_leaf **leaves; /* by number */
+  stage_leaf **leaves; /* by number, while the plan is cut */
   size_t n_leaves;
+  uint32_t n_uses;  /* of leaves, in the end */
   condition *above; /* of the filters above, a stack */
   size_t n_above;
   struct shared *shared; /* sub-plans that stand in the plan more than once */

@@ -175,15 +175,28 @@ fragment exchange_materialise(cut *c, fragment f, const char *why) {
 
 /* ---- the end ---- */
 
-static void collect_leaves(cut *c, stage *st, const dsl_node *n) {
+/* Each time that a tree reads other stages is a leaf of its own: it may want other columns than the
+ * next time. */
+static const dsl_node *own_leaves(cut *c, stage *st, const dsl_node *n) {
   uint32_t number;
   if (dsl_is_leaf(n, &number)) {
-    for (size_t i = 0; i < st->n_leaves; i++)
-      if (st->leaves[i]->number == number) return;
-    st->leaves[st->n_leaves++] = c->leaves[number];
-    return;
+    stage_leaf *l = ARENA_NEW(c->a, stage_leaf, 1);
+    *l = *c->leaves[number];
+    l->number = c->n_uses++;
+    stage_leaf **more = ARENA_NEW(c->a, stage_leaf *, st->n_leaves + 1);
+    if (st->n_leaves) memcpy(more, st->leaves, st->n_leaves * sizeof *more);
+    more[st->n_leaves++] = l;
+    st->leaves = more;
+    return dsl_leaf(c->a, l->number);
   }
-  for (size_t i = 0; i < dsl_n_inputs(n); i++) collect_leaves(c, st, dsl_input(n, i));
+  size_t n_inputs = dsl_n_inputs(n);
+  const dsl_node **inputs = ARENA_NEW(c->a, const dsl_node *, n_inputs + 1);
+  bool changed = false;
+  for (size_t i = 0; i < n_inputs; i++) {
+    inputs[i] = own_leaves(c, st, dsl_input(n, i));
+    changed |= inputs[i] != dsl_input(n, i);
+  }
+  return changed ? dsl_with_inputs(c->a, n, inputs) : n;
 }
 
 /* Producers before consumers, without those that a rule has made in vain. */
@@ -211,8 +224,7 @@ void exchange_finish(cut *c, fragment f, const dsl_node *sink) {
   }
   for (size_t i = 0; i < c->g->n; i++) {
     stage *st = c->g->stages[i];
-    st->leaves = ARENA_NEW(c->a, stage_leaf *, c->n_leaves + 1);
-    collect_leaves(c, st, st->tree);
+    st->tree = own_leaves(c, st, st->tree);
   }
   keep_reachable(c);
 }

@@ -37,6 +37,7 @@ typedef struct stage_leaf {
   size_t n_producers;
   plan_bytes *applied; /* filters that the producers have applied */
   size_t n_applied;
+  plan_bytes schema; /* after capture: an empty frame of the columns that the stage wants */
 } stage_leaf;
 
 /* How a stage's rows are written. `n_keys` 0: one file for each task. */
@@ -63,7 +64,6 @@ struct stage {
   bool rigid;  /* its rows must stay where the exchange put them: more than one node relies on it */
   double rows; /* estimate */
   const char *why;   /* it ends here: "group by: partial sums by hash of (k)" */
-  plan_bytes schema; /* after capture: an empty frame of its output, an Arrow IPC file */
 };
 
 typedef struct stage_graph {

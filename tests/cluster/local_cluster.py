@@ -64,7 +64,6 @@ class Ran:
 @dataclass
 class Stage:
     facts: dict[str, Any]
-    schema: bytes
     key: bytes
     plans: list[bytes]
     files: list[dict[int, list[str]]] = field(default_factory=list)  # of each task, by partition
@@ -131,8 +130,8 @@ class LocalCluster:
 
     def _stage(self) -> Stage:
         facts = json.loads(self._answer())
-        schema, key = self._receive(), self._receive()
-        return Stage(facts, schema, key, [self._receive() for _ in range(facts["tasks"])])
+        key = self._receive()
+        return Stage(facts, key, [self._receive() for _ in range(facts["tasks"])])
 
     def _run(self, number: int, stage: Stage, stages: list[Stage], folder: str, limits: Limits, ran: Ran) -> list[pl.DataFrame]:
         facts = stage.facts
@@ -167,14 +166,14 @@ class LocalCluster:
         return Input(
             leaf=use["leaf"],
             paths=self._paths(use, stages, task),
-            schema=stages[use["producers"][0]].schema,
+            schema=bytes.fromhex(use["schema"]),
             applied_filters=[bytes.fromhex(f) for f in use["applied"]],
             broadcast=use["read"] == LEAF_BROADCAST,
         )
 
     def _collect(self, request: Run, plan: Plan) -> pl.DataFrame:
         with leaf.bound({given.leaf: leaf.Files(given) for given in request.inputs}):
-            return plan.deserialize().collect(engine="streaming", optimizations=optimizations(request, plan))
+            return plan.deserialize().collect(engine="streaming", optimizations=optimizations(request))
 
     def _paths(self, use: dict[str, Any], stages: list[Stage], task: int) -> list[str]:
         tasks = [(stages[p], files) for p in use["producers"] for files in stages[p].files]

@@ -5,7 +5,7 @@
  * of an answer is followed by the text of the error, and the query is over.
  *   → limits as text, the client's plan        ← DescribeRequest
  *   → DescribeResponse                         ← stage graph as text, CaptureRequest
- *   → CaptureResponse (empty: no pushdown)     ← number of stages; of each: facts as JSON, its schema,
+ *   → CaptureResponse (empty: no pushdown)     ← number of stages; of each: facts as JSON,
  *                                                partition key, plans of its tasks */
 #include "plan/stages.h"
 
@@ -111,6 +111,12 @@ static rc write_task(query *q, const stage *st, spool *plan, const stage_marks *
   return RC_OK;
 }
 
+static void put_hex(buf *b, plan_bytes bytes) {
+  buf_puts(b, "\"");
+  for (size_t i = 0; i < bytes.len; i++) buf_printf(b, "%02x", bytes.data[i]);
+  buf_puts(b, "\"");
+}
+
 static void write_facts(const stage *st, uint32_t n_tasks) {
   buf b = {0};
   buf_printf(&b, "{\"tasks\":%u,\"kind\":%d,\"final\":%s,\"ordered\":%s,\"leaves\":[", n_tasks,
@@ -120,11 +126,12 @@ static void write_facts(const stage *st, uint32_t n_tasks) {
     buf_printf(&b, "%s{\"leaf\":%u,\"read\":%d,\"producers\":[", i ? "," : "", l->number, l->read);
     for (size_t p = 0; p < l->n_producers; p++)
       buf_printf(&b, "%s%u", p ? "," : "", l->producers[p]->number);
-    buf_puts(&b, "],\"applied\":[");
+    buf_puts(&b, "],\"schema\":");
+    put_hex(&b, l->schema);
+    buf_puts(&b, ",\"applied\":[");
     for (size_t f = 0; f < l->n_applied; f++) {
-      buf_puts(&b, f ? ",\"" : "\"");
-      for (size_t k = 0; k < l->applied[f].len; k++) buf_printf(&b, "%02x", l->applied[f].data[k]);
-      buf_puts(&b, "\"");
+      if (f) buf_puts(&b, ",");
+      put_hex(&b, l->applied[f]);
     }
     buf_puts(&b, "]}");
   }
@@ -141,7 +148,6 @@ static rc write_stage(query *q, const stage *st, err *e) {
   rc r = stages_write(&plain, q->plan.data, &q->a, plan, &marks, e);
   uint32_t n = st->tasks == STAGE_SOURCE ? stages_source_tasks(st, q->limits.partitions) : 1;
   write_facts(st, n);
-  write_frame(st->schema.data, st->schema.len);
   plan_bytes key = {NULL, 0};
   if (st->output.n_keys)
     key = expr_hash_partition(&q->a, st->output.keys, st->output.n_keys, q->limits.partitions);
