@@ -93,7 +93,7 @@ class Described:
         diagonal = IS_DIAGONAL in self._node.plan
         if not diagonal and schema.names() != self.schema.names():
             return Answer(ok=False)  # an error, but only when it runs
-        if schema.keys().isdisjoint(self.schema):
+        if not schema:
             return Answer(ok=False)  # literals alone have no height
         columns = (conformed(name, dtype, schema.get(name)) for name, dtype in self.schema.items())
         return Answer(ok=True, exprs=[column.meta.serialize() for column in columns])
@@ -147,14 +147,14 @@ def key_dtype(left: pl.DataType, right: pl.DataType) -> pl.DataType | None:
         return None
     if left.is_(right):
         return left
-    if not (left.is_integer() and right.is_integer()) and not (left.is_float() and right.is_float()):
-        return None
+    if not ((left.is_integer() and right.is_integer()) or (left.is_float() and right.is_float())):
+        return None  # refused
     sides = [leaf.empty_frame(pl.Schema({"key": dtype})).lazy() for dtype in (left, right)]
-    try:  # what a relaxed union takes is what a join takes
-        common = pl.concat(sides, how="vertical_relaxed").collect_schema()["key"]
+    try:  # what a join takes, it compares as what a relaxed union makes of it
+        sides[0].join(sides[1], on="key").collect_schema()
+        return pl.concat(sides, how="vertical_relaxed").collect_schema()["key"]
     except pl.exceptions.PolarsError:
         return None
-    return common if common.is_integer() == left.is_integer() else None
 
 
 def cast(expr: bytes, found: pl.DataType, wanted: pl.DataType) -> bytes:
@@ -200,7 +200,8 @@ def given_to_ipc(frame: pl.LazyFrame) -> dict[str, Any] | None:
     """Polars shows the files of every scan but this one: read its plan."""
     text = io.BytesIO()
     frame._ldf.serialize_json(text)
-    scan = json.loads(text.getvalue()).get("Scan", {})
+    plan = json.loads(text.getvalue())
+    scan = plan.get("IR", {"dsl": plan})["dsl"].get("Scan", {})  # it is an IR once its schema is known
     if "Ipc" not in scan.get("scan_type", {}) or "Paths" not in scan["sources"]:
         return None
     paths = [path["inner"] for path in scan["sources"]["Paths"]]
