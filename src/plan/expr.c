@@ -87,6 +87,12 @@ static reading as_other(reading of_parts) {
   return of_parts;
 }
 
+/* Of a literal and columns some functions make one row, and others as many as the columns have. */
+static reading as_long_as_first(expr_class first, reading all) {
+  bool rows = all.class == EXPR_ROWWISE || all.class == EXPR_WINDOW;
+  return first == EXPR_SCALAR && rows ? as_other(all) : all;
+}
+
 static reading as_selection(reading of_input) {
   of_input.selection = of_input.class == EXPR_ROWWISE || of_input.selection;
   of_input.class = EXPR_OTHER;
@@ -181,9 +187,10 @@ static reading read_eval(plan_bytes expr, plan_bytes parts, unsigned depth) {
 
 static reading read_struct_eval(plan_bytes expr, plan_bytes parts, unsigned depth) {
   (void)expr;
+  reading of = read_part(parts, "expr", depth);
   reading fields = join_all(plan_part(parts, "evaluation"), depth);
   fields.in_place |= fields.selector;
-  return join(read_part(parts, "expr", depth), fields);
+  return as_long_as_first(of.class, join(of, fields));
 }
 
 /* ---- functions ---- */
@@ -196,30 +203,38 @@ enum {
   FLAGS_ROWWISE = FLAG_ROW_SEPARABLE | FLAG_LENGTH_PRESERVING
 };
 
+/* One input of a function with these flags. */
+static reading read_input(plan_bytes input, uint64_t i, unsigned flags, unsigned depth) {
+  bool series = plan_value_is(input, "Literal") && plan_value_is(plan_payload(input), "Series");
+  if (i > 0 && series && flags & FUNCTION_TAKES_SERIES) return (reading){.class = EXPR_SCALAR};
+  reading of_input = read_expr(input, depth);
+  bool whole = flags & FUNCTION_WHOLE_ARGS && (i == 1 || i == 2);
+  return whole && of_input.class != EXPR_SCALAR ? as_other(of_input) : of_input;
+}
+
+static reading join_inputs(plan_bytes inputs, unsigned flags, unsigned depth) {
+  reading all = {0};
+  expr_class first = EXPR_SCALAR;
+  plan_bytes input;
+  uint64_t i = 0;
+  for (plan_items it = plan_items_of(inputs); plan_items_next(&it, &input); i++) {
+    reading of_input = read_input(input, i, flags, depth);
+    if (i == 0) first = of_input.class;
+    all = join(all, of_input);
+  }
+  return flags & FUNCTION_BROADCASTS ? all : as_long_as_first(first, all);
+}
+
 /* The user's own function, which says by its flags what it is. */
 static reading read_by_flags(plan_bytes inputs, plan_bytes options, unsigned depth) {
   int64_t flags;
-  reading out = join_all(inputs, depth);
+  reading out = join_inputs(inputs, 0, depth);
   if (!plan_value_int(plan_part(options, "flags"), &flags)) flags = FLAG_IN_PLACE;
   if (plan_items_of(inputs).left == 0 || (flags & FLAGS_ROWWISE) != FLAGS_ROWWISE)
     out = as_other(out);
   out.impure = true;
   if (flags & FLAG_IN_PLACE) out.in_place |= out.selector;
   return out;
-}
-
-/* Of a function that looks at all values of its second and third input. */
-static reading join_whole_args(plan_bytes inputs, unsigned depth) {
-  reading all = {0};
-  plan_bytes input;
-  unsigned i = 0;
-  for (plan_items it = plan_items_of(inputs); plan_items_next(&it, &input); i++) {
-    bool whole = i == 1 || i == 2;
-    if (whole && plan_value_is(input, "Literal")) continue; /* a series, too */
-    reading of_input = read_expr(input, depth);
-    all = join(all, whole && of_input.class != EXPR_SCALAR ? as_other(of_input) : of_input);
-  }
-  return all;
 }
 
 static reading read_function(plan_bytes expr, plan_bytes parts, unsigned depth) {
@@ -230,7 +245,7 @@ static reading read_function(plan_bytes expr, plan_bytes parts, unsigned depth) 
   uint64_t n = plan_items_of(inputs).left;
   if (f.kind == FUNCTION_UNKNOWN || n == 0) return read_unknown(expr);
   reading out =
-      f.flags & FUNCTION_WHOLE_ARGS ? join_whole_args(inputs, depth) : join_all(inputs, depth);
+      f.kind == FUNCTION_ROWWISE ? join_inputs(inputs, f.flags, depth) : join_all(inputs, depth);
   out.order |= (f.flags & FUNCTION_ORDER) != 0;
   out.impure |= (f.flags & FUNCTION_IMPURE) != 0;
   if (f.flags & FUNCTION_IN_PLACE) out.in_place |= out.selector;

@@ -38,16 +38,19 @@ typedef struct function_rule {
 #define ORDER FUNCTION_ORDER
 #define IMPURE FUNCTION_IMPURE
 #define IN_PLACE FUNCTION_IN_PLACE
-#define WHOLE_ARGS FUNCTION_WHOLE_ARGS
+#define BROADCASTS FUNCTION_BROADCASTS
+#define TAKES_SERIES FUNCTION_TAKES_SERIES
+#define WHOLE_ARGS (FUNCTION_WHOLE_ARGS | FUNCTION_TAKES_SERIES)
 
 /* ToPhysical and Categorical are no row-wise functions, because the number of a category is the
  * process's: it counts the strings that the process has seen. Nor is SetOperation: of no rows and a
  * literal it makes one row. */
 static const function_rule RULES[] = {
     RULE("", ROWWISE, 0,
-         "Abs Atan2 Ceil Clip Cut DecimalArith Erf Erfc Exp FillNull Floor Hash Log Log1p "
-         "Negate Reinterpret RepeatBy Round RoundSF RowDecode SetSortedFlag Sign Truncate"),
-    RULE("", ROWWISE, IN_PLACE,
+         "Abs Ceil Clip Cut DecimalArith Erf Erfc Exp Floor Hash Log Log1p Negate Reinterpret "
+         "RepeatBy Round RoundSF RowDecode SetSortedFlag Sign Truncate"),
+    RULE("", ROWWISE, BROADCASTS, "Atan2 FillNull"),
+    RULE("", ROWWISE, IN_PLACE | BROADCASTS,
          "AsList AsStruct Coalesce MaxHorizontal MeanHorizontal MinHorizontal RowEncode "
          "SumHorizontal"),
     RULE("", ROWWISE, WHOLE_ARGS, "Replace ReplaceStrict"),
@@ -74,7 +77,7 @@ static const function_rule RULES[] = {
     RULE("ArrayExpr", ROWWISE, 0,
          "ArgMax ArgMin Contains CountMatches Dot Get Join Length Max Mean Median Min Shift "
          "Slice Sort Std Sum ToList ToStruct Var"),
-    RULE("ArrayExpr", ROWWISE, IN_PLACE, "Concat"),
+    RULE("ArrayExpr", ROWWISE, IN_PLACE | BROADCASTS, "Concat"),
     RULE("ArrayExpr", SELECTION, 0, "Explode"),
     RULE("BinaryExpr", ROWWISE, 0,
          "Base64Decode Base64Encode Contains EndsWith Get Head HexDecode HexEncode Reinterpret "
@@ -82,15 +85,16 @@ static const function_rule RULES[] = {
     RULE("Bitwise", ROWWISE, 0,
          "CountOnes CountZeros LeadingOnes LeadingZeros TrailingOnes TrailingZeros"),
     RULE("Bitwise", AGGREGATE, 0, "And Or Xor"),
-    RULE("Boolean", ROWWISE, 0,
-         "IsBetween IsClose IsFinite IsInfinite IsNan IsNotNan IsNotNull IsNull Not"),
-    RULE("Boolean", ROWWISE, IN_PLACE, "AllHorizontal AnyHorizontal"),
+    RULE("Boolean", ROWWISE, 0, "IsFinite IsInfinite IsNan IsNotNan IsNotNull IsNull Not"),
+    RULE("Boolean", ROWWISE, BROADCASTS, "IsBetween IsClose"),
+    RULE("Boolean", ROWWISE, IN_PLACE | BROADCASTS, "AllHorizontal AnyHorizontal"),
     RULE("Boolean", ROWWISE, WHOLE_ARGS, "IsIn"),
     RULE("Boolean", AGGREGATE, 0, "All Any HasNulls IsEmpty"),
     RULE("Boolean", AGGREGATE, ORDER, "IsSorted"),
     RULE("Boolean", OTHER, 0, "IsDuplicated IsUnique"),
     RULE("Boolean", OTHER, ORDER, "IsFirstDistinct IsLastDistinct"),
-    RULE("Business", ROWWISE, 0, "AddBusinessDay BusinessDayCount IsBusinessDay"),
+    RULE("Business", ROWWISE, BROADCASTS | TAKES_SERIES,
+         "AddBusinessDay BusinessDayCount IsBusinessDay"),
     RULE("Categorical", ROWWISE, 0, "EndsWith LenBytes LenChars Slice StartsWith"),
     RULE("Categorical", OTHER, 0, "Physical To"),
     RULE("Extension", ROWWISE, 0, "Storage To"),
@@ -101,22 +105,24 @@ static const function_rule RULES[] = {
          "ArgMax ArgMin Contains CountMatches Diff DropNulls Gather GatherEvery Get Join "
          "Length Max Mean Median Min Shift Slice Sort Std Sum ToArray ToMap "
          "ToStruct Var"),
-    RULE("ListExpr", ROWWISE, IN_PLACE, "Concat"),
+    RULE("ListExpr", ROWWISE, IN_PLACE | BROADCASTS, "Concat"),
     RULE("ListExpr", OTHER, IMPURE, "Sample"),
     RULE("ListExpr", OTHER, 0, "SetOperation"),
     RULE("MapExpr", ROWWISE, 0, "ContainsKey Entries Get Keys Length Values"),
-    RULE("Pow", ROWWISE, 0, "Cbrt Generic Sqrt"),
-    RULE("Range", ROWWISE, 0, "DateRanges DatetimeRanges IntRanges LinearSpaces TimeRanges"),
+    RULE("Pow", ROWWISE, 0, "Cbrt Sqrt"),
+    RULE("Pow", ROWWISE, BROADCASTS, "Generic"),
+    RULE("Range", ROWWISE, BROADCASTS,
+         "DateRanges DatetimeRanges IntRanges LinearSpaces TimeRanges"),
     RULE("Range", OTHER, ORDER, "DateRange DatetimeRange IntRange LinearSpace TimeRange"),
     RULE("Sql", OTHER, 0, "Binary IsIn Round ToFloat"),
     RULE("StringExpr", ROWWISE, 0,
          "Base64Decode Base64Encode Contains CountMatches EndsWith EscapeRegex Extract "
-         "ExtractAll ExtractGroups Find Format Head HexDecode HexEncode JsonDecode "
-         "JsonPathMatch LenBytes LenChars Lowercase Normalize PadEnd PadStart Replace Reverse "
-         "Slice Split SplitExact SplitN SplitRegex StartsWith StripChars StripCharsEnd "
-         "StripCharsStart StripPrefix StripSuffix Tail Titlecase ToDecimal ToInteger Uppercase "
-         "ZFill"),
-    RULE("StringExpr", ROWWISE, IN_PLACE, "ConcatHorizontal"),
+         "ExtractAll ExtractGroups Find Head HexDecode HexEncode JsonDecode JsonPathMatch "
+         "LenBytes LenChars Lowercase Normalize PadEnd PadStart Replace Reverse Slice Split "
+         "SplitExact SplitN SplitRegex StartsWith StripChars StripCharsEnd StripCharsStart "
+         "StripPrefix StripSuffix Tail Titlecase ToDecimal ToInteger Uppercase ZFill"),
+    RULE("StringExpr", ROWWISE, BROADCASTS, "Format"),
+    RULE("StringExpr", ROWWISE, IN_PLACE | BROADCASTS, "ConcatHorizontal"),
     RULE("StringExpr", ROWWISE, WHOLE_ARGS, "ContainsAny ExtractMany FindMany ReplaceMany"),
     RULE_IF("StringExpr", ROWWISE, 0, "Strptime", has_format, "with a format"),
     RULE("StringExpr", OTHER, ORDER, "Strptime"),
@@ -125,12 +131,12 @@ static const function_rule RULES[] = {
          "Drop FieldByName JsonEncode MapFieldNames PrefixFields RenameFields SelectFields "
          "SuffixFields"),
     RULE("TemporalExpr", ROWWISE, 0,
-         "BaseUtcOffset CastTimeUnit Century Combine ConvertTimeZone DSTOffset Date "
-         "DatetimeFunction Day DaysInMonth Duration Hour IsLeapYear IsoYear Microsecond "
-         "Millennium Millisecond Minute Month MonthEnd MonthStart Nanosecond OffsetBy "
-         "OrdinalDay Quarter Replace ReplaceTimeZone Round Second Time TimeStamp ToString "
-         "TotalDays TotalHours TotalMicroseconds TotalMilliseconds TotalMinutes "
-         "TotalNanoseconds TotalSeconds Truncate Week WeekDay Year"),
+         "BaseUtcOffset CastTimeUnit Century ConvertTimeZone DSTOffset Date Day DaysInMonth "
+         "Hour IsLeapYear IsoYear Microsecond Millennium Millisecond Minute Month MonthEnd "
+         "MonthStart Nanosecond OrdinalDay Quarter Replace ReplaceTimeZone Round Second Time "
+         "TimeStamp ToString TotalDays TotalHours TotalMicroseconds TotalMilliseconds "
+         "TotalMinutes TotalNanoseconds TotalSeconds Truncate Week WeekDay Year"),
+    RULE("TemporalExpr", ROWWISE, BROADCASTS, "Combine DatetimeFunction Duration OffsetBy"),
     RULE("Trigonometry", ROWWISE, 0,
          "ArcCos ArcCosh ArcSin ArcSinh ArcTan ArcTanh Cos Cosh Cot Degrees Radians Sin Sinh "
          "Tan Tanh"),

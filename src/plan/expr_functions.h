@@ -17,12 +17,14 @@ typedef enum function_kind {
   FUNCTION_UNKNOWN /* not in the table */
 } function_kind;
 
-enum {                         /* flags of a function */
-       FUNCTION_ORDER = 1,     /* the order of rows shows in its value */
-       FUNCTION_IMPURE = 2,    /* random, or calls the user's Python */
-       FUNCTION_IN_PLACE = 4,  /* a selector among its inputs stands for that many inputs */
-       FUNCTION_WHOLE_ARGS = 8 /* it looks at all values of its second and third input for each row
-                                  of the first one: they must be literals */
+enum {                          /* flags of a function */
+       FUNCTION_ORDER = 1,      /* the order of rows shows in its value */
+       FUNCTION_IMPURE = 2,     /* random, or calls the user's Python */
+       FUNCTION_IN_PLACE = 4,   /* a selector among its inputs stands for that many inputs */
+       FUNCTION_BROADCASTS = 8, /* as long as its longest input, also when the first is a literal */
+       FUNCTION_TAKES_SERIES = 16, /* a literal series among its inputs is one value: a list */
+       FUNCTION_WHOLE_ARGS = 32 /* it looks at all values of its second and third input for each row
+                                   of the first one: they must be literals, or series as above */
 };
 
 typedef struct function_facts {

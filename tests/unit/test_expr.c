@@ -207,6 +207,9 @@ static void made_expressions_read_as_they_are_meant(void **state) {
   assert_int_equal(expr_read(range).class, EXPR_ROWWISE);
   assert_int_equal(expr_read(expr_range_partition(&a, keys[0], NULL, 0)).class, EXPR_SCALAR);
   assert_int_equal(expr_read(expr_uint(&a, UINT64_MAX)).class, EXPR_SCALAR);
+  for (int i = 0; i < 40; i++)
+    keys[0] = expr_hash_partition(&a, keys, 1, 7); /* each is read once */
+  assert_int_equal(expr_read(keys[0]).class, EXPR_ROWWISE);
   assert_name(expr_output_name(&a, expr_alias(&a, hash, "p", 1)), "p");
   arena_deinit(&a);
 }
