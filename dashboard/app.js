@@ -82,13 +82,39 @@ function drawDetails(query) {
   );
 }
 
+const count = (number) => number.toLocaleString();
+
+function drawStages(shown) {
+  const stages = shown?.stages ?? [];
+  element("whole").textContent = shown?.whole_because ? `Not distributed: ${shown.whole_because}` : "";
+  element("stages").hidden = !stages.length;
+  element("stage-rows").replaceChildren(
+    ...stages.map(({ stage, why, run }) =>
+      row(
+        run
+          ? [stage, why, `${run.tasks_done} of ${run.tasks}`, run.workers, count(run.rows), count(run.bytes), `${(run.cpu_us / 1e6).toFixed(3)} s`]
+          : [stage, why, "waits", "", "", "", ""],
+      ),
+    ),
+  );
+  element("stage-text").textContent = shown?.text ?? "";
+}
+
+async function drawQuery(id) {
+  const path = `/api/v1/query/${encodeURIComponent(id)}`;
+  const [query, stages] = await Promise.all([path, `${path}/stages`].map((p) => get(p).catch(() => null)));
+  drawDetails(query);
+  drawStages(stages);
+}
+
 async function refresh() {
   try {
     const [cluster, { queries }] = await Promise.all([get("/api/v1/cluster"), get("/api/v1/queries")]);
     drawCluster(cluster);
     drawQueries(queries);
     const id = location.hash.slice(1);
-    drawDetails(id ? await get(`/api/v1/query/${encodeURIComponent(id)}`).catch(() => null) : null);
+    if (id) await drawQuery(id);
+    else drawDetails(null);
     element("live").textContent = "";
   } catch (error) {
     element("live").textContent = `not reachable: ${error.message}`;

@@ -74,7 +74,7 @@ typedef struct conf {
       int64_t small_rows;     /* of a query: fewer are not distributed; default 500,000 */
       int64_t replicate_rows; /* of a source: fewer are read by every task; default 50,000 */
       int64_t broadcast_rows; /* of a join's side: fewer are broadcast; 0: never; default 2 M */
-      int64_t task_bytes;     /* least to read for one task; default 32 MiB */
+      int64_t task_bytes;     /* least to read for one task; default 4 MiB */
       int64_t partitions;     /* of every exchange; 0, the default: by workers and slots */
       bool pushdown;          /* default true */
     } planner;

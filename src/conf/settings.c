@@ -84,7 +84,7 @@ static const setting ROWS[] = {
      "A join's side of fewer rows goes to every task whole, if the query's own limit allows it; "
      "0: never."},
     {"scheduler.planner.task_bytes", 0, SETTING_BYTES, AT(scheduler.planner.task_bytes),
-     1, INT64_MAX, "32 MiB", "A task gets at least so much to read, as far as there is so much."},
+     1, INT64_MAX, "4 MiB", "A task gets at least so much to read, as far as there is so much."},
     {"scheduler.planner.partitions", 0, SETTING_INTEGER, AT(scheduler.planner.partitions),
      0, 1024, "0", "Partitions of every exchange, whatever workers there are; 0: automatic."},
     {"scheduler.planner.pushdown", 0, SETTING_BOOL, AT(scheduler.planner.pushdown), 0, 0, "true",

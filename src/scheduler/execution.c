@@ -102,6 +102,12 @@ static void run_whole(execution *x, const char *why) {
   open_step(x, add_whole(x));
 }
 
+/* Right, but not as it was meant to be. */
+static void give_up_planning(execution *x, const char *why) {
+  LOG_WARN("query could not be planned", "query", uuid_print(x->q->id.u).s, "error", why);
+  run_whole(x, why);
+}
+
 /* ---- planning ---- */
 
 static void ask(execution *x, step_kind kind) {
@@ -123,7 +129,7 @@ static void on_pool(uv_work_t *w) {
 
 static void after_piece(execution *x) {
   if (x->piece_rc != RC_OK)
-    run_whole(x, x->piece_err.text);
+    give_up_planning(x, x->piece_err.text);
   else if (x->piece == planning_write)
     begin_stages(x);
   else if (planning_is_whole(x->planning))
@@ -276,8 +282,11 @@ static void drop_inputs(execution *x, const stage *finished) {
 }
 
 static void on_answer(execution *x, const step *st) {
-  if (st->tasks[0].head_error)
-    run_whole(x, st->tasks[0].head_error);
+  const char *failed = st->tasks[0].head_error;
+  if (failed && st->kind == STEP_DESCRIBE)
+    run_whole(x, failed); /* the query is wrong, and will say so itself */
+  else if (failed)
+    give_up_planning(x, failed);
   else if (st->kind == STEP_DESCRIBE)
     on_described(x);
   else
