@@ -18,6 +18,7 @@ import polars as pl
 from . import leaf
 from .planning_pb2 import CapturedStage, CapturedUse, CaptureRequest, CaptureResponse, LeafUse, StagePlan
 
+MAX_LIMIT = 1 << 62  # more is no limit: the rows after an offset
 IS_SELECTOR = b"\xa8Selector"  # MessagePack: in an expression that stands for columns it does not name
 
 
@@ -116,7 +117,7 @@ def merged(asked: list[leaf.Asked] | None, keys: Sequence[bytes], schema: pl.Sch
         captured.ClearField("columns")
     if len(asked) == 1:
         captured.filters.extend(f.meta.serialize() for f in asked[0].filters if may_move(f))
-        if asked[0].limit is not None and not asked[0].filters:
+        if asked[0].limit is not None and asked[0].limit < MAX_LIMIT and not asked[0].filters:
             captured.has_limit, captured.limit = True, asked[0].limit
     return captured
 

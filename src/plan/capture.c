@@ -93,10 +93,11 @@ static rc stage_plan(request *q, const stage *st, Planning__StagePlan **out, err
   p->n_leaves = st->n_leaves;
   p->leaves = ARENA_NEW(q->a, Planning__LeafUse *, st->n_leaves + 1);
   for (size_t i = 0; i < st->n_leaves; i++) p->leaves[i] = use_of(q->a, st->leaves[i]);
-  p->n_keys = st->output.n_keys;
+  const stage_output *o = &st->output;
+  p->n_keys = o->range.data ? 1 : o->n_keys;
   p->keys = ARENA_NEW(q->a, ProtobufCBinaryData, p->n_keys + 1);
   for (size_t i = 0; i < p->n_keys; i++) {
-    plan_bytes key = st->output.keys[i];
+    plan_bytes key = o->range.data ? o->range : o->keys[i];
     p->keys[i] = (ProtobufCBinaryData){key.len, (uint8_t *)(uintptr_t)key.data};
   }
   return RC_OK;

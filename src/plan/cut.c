@@ -271,17 +271,46 @@ static order order_below_sort(const dsl_node *sort) {
                                                                                : ORDER_LOST;
 }
 
+/* Do encoded rows compare everywhere as they do here? Categories do not: their order is that of
+ * their numbers in each process. */
+static bool encodes_alike(cut *c, const dsl_node *sort, const plan_bytes *by, size_t n) {
+  const described_node *dn = describe_find(c->d, sort);
+  for (size_t i = 0; i < n; i++) {
+    const Planning__Answer *answer = describe_answer(dn, PLANNING__QUESTION__KIND__DTYPE, 0, by[i]);
+    if (!answer || answer->n_names != 1 || strstr(answer->names[0], "Categorical")) return false;
+  }
+  return n > 0;
+}
+
+static bool range_key(cut *c, const dsl_node *sort, plan_bytes *key) {
+  plan_bytes *by;
+  size_t n;
+  if (!plan_value_items(dsl_field(sort, "by_column"), c->a, &by, &n)) return false;
+  for (size_t i = 0; i < n; i++)
+    if (expr_read(by[i]).selector) return false;
+  if (!encodes_alike(c, sort, by, n)) return false;
+  *key = expr_sort_key(c->a, by, n, dsl_field(sort, "sort_options"));
+  return true;
+}
+
 static rc cut_sort(cut *c, const dsl_node *n, order need, fragment *out) {
   (void)need;
   if (!sorts_by_rows(c, n)) return cut_on_one(c, n, out);
   fragment f;
+  plan_bytes key;
   TRY(cut_node(c, dsl_input(n, 0), order_below_sort(n), &f));
   /* Rows that compare equal come in any order, in each task in another one. */
   bool replicated = f.spread == SPREAD_REPLICATED && order_below_sort(n) == ORDER_TOTAL;
-  f = exchange_gather(c, f, "sort: all rows on one task");
+  bool ranges = f.spread == SPREAD_PARTS && f.n_branches == 1 && c->limits->partitioned_sort &&
+                range_key(c, n, &key);
+  if (ranges)
+    f = exchange_range(c, f, key, order_below_sort(n) == ORDER_TOTAL, "sort: rows by ranges");
+  else
+    f = exchange_gather(c, f, "sort: all rows on one task");
   *out = fragment_on_top(c, f, n);
   out->order = ORDER_TOTAL;
-  if (!replicated) out->spread = SPREAD_ONE;
+  fragment_forget_keys(out);
+  if (!ranges && !replicated) out->spread = SPREAD_ONE;
   return RC_OK;
 }
 

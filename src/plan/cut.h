@@ -119,6 +119,9 @@ fragment exchange_gather(cut *c, fragment f, const char *why);
 /* By hash of `keys`, P partitions; in relative order if `ordered`. */
 fragment exchange_hash(cut *c, fragment f, const plan_bytes *keys, size_t n, bool ordered,
                        const char *why);
+/* By ranges of a binary key: the tasks' rows, one task after the other, ascend by it. Only of a
+ * fragment with one branch: the ranges are those of one stage. */
+fragment exchange_range(cut *c, fragment f, plan_bytes key, bool ordered, const char *why);
 /* All rows in every task. */
 fragment exchange_broadcast(cut *c, fragment f, const char *why);
 /* Its rows are written once, for several readers. */

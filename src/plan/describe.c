@@ -64,6 +64,13 @@ static void ask_of_exprs(asking *q, Planning__Node *to, plan_bytes list) {
   for (size_t i = 0; i < n; i++) ask_of_expr(q, to, exprs[i]);
 }
 
+static void ask_dtypes(asking *q, Planning__Node *to, plan_bytes list) {
+  plan_bytes *exprs;
+  size_t n;
+  if (!plan_value_items(list, q->a, &exprs, &n)) return;
+  for (size_t i = 0; i < n; i++) ask(q, to, PLANNING__QUESTION__KIND__DTYPE, &exprs[i], 1);
+}
+
 static void ask_hashable(asking *q, Planning__Node *to, plan_bytes list) {
   plan_bytes *exprs;
   size_t n;
@@ -119,6 +126,9 @@ static void ask_of_node(asking *q, Planning__Node *to, const dsl_node *n) {
     ask_of_exprs(q, to, dsl_field(n, "aggs"));
     ask_of_exprs(q, to, dsl_field(n, "predicates"));
     ask_hashable(q, to, dsl_field(n, "keys"));
+    break;
+  case DSL_SORT:
+    ask_dtypes(q, to, dsl_field(n, "by_column"));
     break;
   case DSL_DISTINCT:
     ask_distinct(q, to, dsl_at(n, "options", "subset", NULL));

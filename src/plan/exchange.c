@@ -62,7 +62,8 @@ static stage *stage_add(cut *c, const fragment *f, const branch *b) {
 static stage *find_stage(const cut *c, const branch *b, const stage_output *want) {
   for (size_t i = 0; i < c->g->n; i++) {
     stage *st = c->g->stages[i];
-    if (st->final || !cut_same_tree(st->tree, b->tree)) continue;
+    if (st->final || want->range.data || st->output.range.data || !cut_same_tree(st->tree, b->tree))
+      continue;
     bool any_layout = !want->n_keys && !want->ordered;
     bool same_layout =
         same_keys(&st->output, want->keys, want->n_keys) && (!want->ordered || st->output.ordered);
@@ -150,6 +151,14 @@ fragment exchange_hash(cut *c, fragment f, const plan_bytes *keys, size_t n, boo
   if (f.order == ORDER_RELATIVE) out.order = ORDER_LOST;
   out.hashed = keys_as_columns(c, keys, n);
   out.n_hashed = out.hashed ? 1 : 0;
+  return out;
+}
+
+fragment exchange_range(cut *c, fragment f, plan_bytes key, bool ordered, const char *why) {
+  stage_output output = {.range = key, .ordered = ordered && f.order == ORDER_TOTAL};
+  fragment out = above(c, &f, LEAF_PARTITION, close(c, &f, &output, why));
+  out.spread = SPREAD_PARTS;
+  if (f.order != ORDER_FREE) out.order = output.ordered ? ORDER_RELATIVE : ORDER_LOST;
   return out;
 }
 

@@ -34,6 +34,8 @@ static void print_output(const stage *st, buf *out) {
   else if (st->output.n_keys)
     buf_printf(out, "partitions by hash of %zu %s%s", st->output.n_keys,
                st->output.n_keys == 1 ? "key" : "keys", st->output.ordered ? ", in order" : "");
+  else if (st->output.range.data)
+    buf_printf(out, "partitions by ranges%s", st->output.ordered ? ", in order" : "");
   else
     buf_printf(out, "one file%s", st->output.ordered ? ", in order" : "");
 }

@@ -23,8 +23,8 @@ import polars as pl
 BUILD = Path(os.environ["FLOE_BUILD_DIR"])
 sys.path.insert(0, str(BUILD / "executor"))
 
-from floe_executor import capture, describe, leaf  # noqa: E402
-from floe_executor.executor_pb2 import Done, Input, Run, Shuffle  # noqa: E402
+from floe_executor import capture, describe, leaf, output  # noqa: E402
+from floe_executor.executor_pb2 import Boundaries, Done, Input, Run, Shuffle  # noqa: E402
 from floe_executor.planning_pb2 import CaptureRequest, DescribeRequest  # noqa: E402
 from floe_executor.task import Plan, execute, optimizations  # noqa: E402
 
@@ -40,12 +40,13 @@ class Limits:
     broadcast_rows: float = 0
     pre_aggregation: bool = True
     one_writer: bool = False
+    partitioned_sort: bool = True
     pushdown: bool = True
 
     def text(self) -> bytes:
         return (
             f"{self.partitions} {self.small_rows} {self.replicate_rows} {self.broadcast_rows} "
-            f"{self.pre_aggregation:d} {self.one_writer:d}"
+            f"{self.pre_aggregation:d} {self.one_writer:d} {self.partitioned_sort:d}"
         ).encode()
 
 
@@ -150,17 +151,38 @@ class LocalCluster:
                 continue
             directory = f"{folder}/{number}/{task}"
             os.makedirs(directory)
-            partitions = limits.partitions if stage.key else 0
+            partitions = limits.partitions if stage.key and not facts["range"] else 0
             request.shuffle.CopyFrom(
                 Shuffle(directory=directory, key=stage.key, ordered=facts["ordered"], partitions=partitions)
             )
-            done = Done()
-            execute(request, plan, done)
-            files: dict[int, list[str]] = {}
-            for file in done.shuffled:
-                files.setdefault(file.partition, []).append(f"{directory}/{file.name}")
-            stage.files.append(files)
+            stage.files.append(self._write(request, plan))
+        if facts["range"]:
+            self._divide(stage, limits.partitions, f"{folder}/{number}/divided")
         return results
+
+    def _write(self, request: Run, plan: Plan) -> dict[int, list[str]]:
+        done = Done()
+        execute(request, plan, done)
+        files: dict[int, list[str]] = {}
+        for file in done.shuffled:
+            files.setdefault(file.partition, []).append(f"{request.shuffle.directory}/{file.name}")
+        return files
+
+    def _divide(self, stage: Stage, partitions: int, folder: str) -> None:
+        """Boundaries of all rows, and each task's file again, in ranges."""
+        written = [paths for files in stage.files for paths in files.values()]
+        done = Done()
+        rows = pl.scan_ipc([path for paths in written for path in paths], glob=False)
+        output.boundaries(rows, Boundaries(partitions=partitions, key=stage.key), done, engine="streaming")
+        key = leaf.expression(stage.key)
+        parts = [(key >= pl.lit(cut)).cast(pl.UInt32) for cut in done.boundaries] or [pl.lit(0, pl.UInt32)]
+        number = pl.sum_horizontal(parts).meta.serialize()
+        stage.files = []
+        for task, paths in enumerate(written):
+            os.makedirs(f"{folder}/{task}")
+            shuffle = Shuffle(directory=f"{folder}/{task}", key=number, ordered=True, partitions=partitions)
+            plan = Plan(pl.scan_ipc(paths, glob=False).serialize(), None)
+            stage.files.append(self._write(Run(shuffle=shuffle), plan))
 
     def _input(self, use: dict[str, Any], stages: list[Stage], task: int) -> Input:
         return Input(

@@ -51,12 +51,13 @@ static void write_message(const ProtobufCMessage *m) {
 /* ---- steps ---- */
 
 static void read_limits(query *q, const char *text) {
-  int pre = 0, one = 0;
-  if (sscanf(text, "%u %lf %lf %lf %d %d", &q->limits.partitions, &q->limits.small_rows,
-             &q->limits.replicate_rows, &q->limits.broadcast_rows, &pre, &one) != 6)
+  int pre = 0, one = 0, sort = 0;
+  if (sscanf(text, "%u %lf %lf %lf %d %d %d", &q->limits.partitions, &q->limits.small_rows,
+             &q->limits.replicate_rows, &q->limits.broadcast_rows, &pre, &one, &sort) != 7)
     abort();
   q->limits.pre_aggregation = pre;
   q->limits.one_writer = one;
+  q->limits.partitioned_sort = sort;
 }
 
 static rc ask(query *q, const dsl_node **root, err *e) {
@@ -119,8 +120,9 @@ static void put_hex(buf *b, plan_bytes bytes) {
 
 static void write_facts(const stage *st, uint32_t n_tasks) {
   buf b = {0};
-  buf_printf(&b, "{\"tasks\":%u,\"kind\":%d,\"final\":%s,\"ordered\":%s,\"leaves\":[", n_tasks,
-             st->tasks, st->final ? "true" : "false", st->output.ordered ? "true" : "false");
+  buf_printf(&b, "{\"tasks\":%u,\"kind\":%d,\"final\":%s,\"ordered\":%s,\"range\":%s,\"leaves\":[",
+             n_tasks, st->tasks, st->final ? "true" : "false",
+             st->output.ordered ? "true" : "false", st->output.range.data ? "true" : "false");
   for (size_t i = 0; i < st->n_leaves; i++) {
     const stage_leaf *l = st->leaves[i];
     buf_printf(&b, "%s{\"leaf\":%u,\"read\":%d,\"producers\":[", i ? "," : "", l->number, l->read);
@@ -148,7 +150,7 @@ static rc write_stage(query *q, const stage *st, err *e) {
   rc r = stages_write(&plain, q->plan.data, &q->a, plan, &marks, e);
   uint32_t n = st->tasks == STAGE_SOURCE ? stages_source_tasks(st, q->limits.partitions) : 1;
   write_facts(st, n);
-  plan_bytes key = {NULL, 0};
+  plan_bytes key = st->output.range;
   if (st->output.n_keys)
     key = expr_hash_partition(&q->a, st->output.keys, st->output.n_keys, q->limits.partitions);
   write_frame(key.data, key.len);
