@@ -7,6 +7,7 @@ That answers are right is the matter of test_distributed.py and test_pdsh.py.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import urllib.error
@@ -56,10 +57,11 @@ def newest(cluster: Cluster) -> dict[str, Any]:
     return query
 
 
-def shuffled(cluster: Cluster) -> list[Path]:
-    """What tasks have written for later stages and is still there."""
-    queries = [p for p in cluster.folder.glob("shuffle-*/worker-*/*") if not p.name.startswith(".floe-")]
-    return [file for folder in queries for file in [folder, *files_below(folder)]]
+def shuffled(cluster: Cluster) -> list[str]:
+    """What tasks have written for later stages and is still there; os.walk minds no folder that goes meanwhile."""
+    workers = cluster.folder.glob("shuffle-*/worker-*")
+    found = [os.path.join(at, name) for w in workers for at, folders, files in os.walk(w) for name in folders + files]
+    return [path for path in found if not os.path.basename(path).startswith(".floe-")]
 
 
 SHAPES = {
