@@ -186,6 +186,7 @@ function_facts expr_function_facts(plan_bytes function) {
 static void print_flags(buf *page, const function_rule *r) {
   if (r->kind == FUNCTION_ROWWISE && r->flags & FUNCTION_WHOLE_ARGS)
     buf_puts(page, ", when its lists are literals");
+  if (r->flags & FUNCTION_BROADCASTS) buf_puts(page, ", also of a literal and columns");
   if (r->kind == FUNCTION_SELECTION) buf_puts(page, "; an aggregate of it is one of its parts");
   if (r->flags & FUNCTION_ORDER) buf_puts(page, ", sees the order of rows");
   if (r->flags & FUNCTION_IMPURE) buf_puts(page, ", not the same each time");
