@@ -1,13 +1,12 @@
 /* net/file_server.h: the files of one folder over HTTP/1.1, by libmicrohttpd.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   GET <prefix><path>  →  the bytes, and `X-Floe-Xxh3: <16 hex digits>`, their XXH3-64
+ *   GET <prefix><path>  →  the bytes in chunks, then the trailer `X-Floe-Xxh3: <16 hex digits>`,
+ * the XXH3-64 of what was sent
  *
- * A path has plain parts only, and no part of it may be a link. It has threads of its own and
- * touches no loop: a few serve all connections (epoll, sendfile), a few more compute checksums of
- * large files, so that none of them holds up the others. Bounded: connections, idle time and
- * memory for each. Where the folder cannot be changed by the reader, what is served is what was
- * written. */
+ * A path has plain parts only, and no part of it may be a link. It has a few threads of its own for
+ * all connections (epoll) and touches no loop. Bounded: connections, idle time and memory for
+ * each. */
 #ifndef FLOE_NET_FILE_SERVER_H
 #define FLOE_NET_FILE_SERVER_H
 

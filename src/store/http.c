@@ -9,6 +9,8 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,9 +20,9 @@
 #include <xxhash.h>
 
 enum {
-  STALLED_BYTES = 1024,        /* fewer a second are no progress */
-  HASHED_A_SECOND = 100 << 20, /* by a peer that reads the file from a slow disk */
+  STALLED_BYTES = 1024, /* fewer a second are no progress */
   RECEIVED_AT_ONCE = 512 << 10,
+  PEER_SILENT_MS = 5000,
   FIRST_PAUSE_MS = 200, /* doubled each time: 3 s in all */
   MAX_TRIES = 5,
   PAUSE_STEP_MS = 100, /* how often a pause looks at `cancel` */
@@ -66,7 +68,7 @@ typedef struct patience {
 } patience;
 
 static const patience WITH_STORES = {.connect_ms = 5000, .stalled_s = 60, .tries_ms = INT64_MAX};
-static const patience WITH_PEERS = {.connect_ms = 2000, .stalled_s = 5, .tries_ms = 5000};
+static const patience WITH_PEERS = {.connect_ms = 2000, .stalled_s = 20, .tries_ms = 5000};
 
 typedef struct receiving { /* of a GET */
   const store_get *get;
@@ -141,8 +143,19 @@ static void set_put_options(exchange *x) {
   curl_easy_setopt(h, CURLOPT_SEEKDATA, x);
 }
 
+/* A peer that is slow is alive; one whose machine does not acknowledge is not. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose) {
+  (void)arg, (void)purpose;
+  unsigned silent_ms = PEER_SILENT_MS;
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof silent_ms);
+  return CURL_SOCKOPT_OK;
+}
+
 static void set_get_options(exchange *x) {
   CURL *h = x->handle;
+  curl_easy_setopt(h, CURLOPT_SOCKOPTFUNCTION, on_socket);
+  curl_easy_setopt(h, CURLOPT_TCP_KEEPIDLE, 1L);
+  curl_easy_setopt(h, CURLOPT_TCP_KEEPINTVL, 1L);
   curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_file_bytes);
   curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)RECEIVED_AT_ONCE);
   curl_easy_setopt(h, CURLOPT_PROXY, ""); /* whatever the environment says */
@@ -187,7 +200,7 @@ static bool is_whole(const exchange *x) {
   char checksum[17];
   snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)XXH3_64bits_digest(r->hash));
   return r->got == r->get->bytes &&
-         curl_easy_header(x->handle, FILE_SERVER_CHECKSUM, 0, CURLH_HEADER, -1, &said) ==
+         curl_easy_header(x->handle, FILE_SERVER_CHECKSUM, 0, CURLH_TRAILER, -1, &said) ==
              CURLHE_OK &&
          !strcmp(said->value, checksum);
 }
@@ -359,7 +372,6 @@ rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e) {
   if (!r.hash) return ERR(e, RC_NO_MEMORY, "out of memory for a checksum");
   exchange x = {
       .verb = "GET", .url = get->url, .patience = WITH_PEERS, .receiving = &r, .cancel = cancel};
-  x.patience.stalled_s += (long)(get->bytes / HASHED_A_SECOND);
   rc code = perform(&x, e);
   XXH3_freeState(r.hash);
   return code;

@@ -27,9 +27,9 @@ typedef struct store_get {
 } store_get;
 
 /* GET a file of a worker (net/file_server.h): other times hold, for a peer is here or it is lost.
- * 2 s to connect; 5 s without progress, more when a large file's checksum must be made first; no
- * other try after 5 s. RC_OK: all bytes are there, and their checksum is right. RC_DATA_LOSS: it
- * has other bytes. RC_INTERNAL: not the peer, the file here cannot be written. */
+ * 2 s to connect; 5 s without a sign of its machine; 20 s without progress; no other try after 5 s.
+ * RC_OK: all bytes are there, and their checksum is right. RC_DATA_LOSS: it has other bytes.
+ * RC_INTERNAL: not the peer, the file here cannot be written. */
 MUST_CHECK rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e);
 /* An object that is not there is RC_OK. `cancel` as above. */
 MUST_CHECK rc store_delete(const char *url, const atomic_bool *cancel, err *e);
