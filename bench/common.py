@@ -9,15 +9,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/cluster"))
 
+import pdsh
 from cluster import UpCluster
+from equality import assert_same
 from processes import Process
 
-__all__ = ["Process", "UpCluster", "running"]
+__all__ = ["Process", "UpCluster", "assert_same", "pdsh", "running"]
 
 
 @contextmanager
-def running(name: str, storage: bool = False) -> Iterator[UpCluster]:
-    cluster = UpCluster(name, storage=storage)
+def running(name: str, storage: bool = False, workers: int = 2) -> Iterator[UpCluster]:
+    """Workers with one slot and one thread each."""
+    cluster = UpCluster(name, storage=storage, workers=workers)
     try:
         yield cluster
     finally:

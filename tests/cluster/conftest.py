@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("POLARS_TIMEOUT_MS", "120000")  # a query that hangs is an error, not a hang
+os.environ["RUST_BACKTRACE"] = "0"  # random queries find panics in Polars, which are none of ours
 
 import polars as pl
 import polars_cloud as pc
 import pytest
+
+pytest.register_assert_rewrite("equality")
 from cluster import SLOWNESS, Cluster, ServiceCluster, UpCluster, open_folder, temporary_folder
 from frames import Data
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -40,35 +40,45 @@ class Tables:
 # --- data --------------------------------------------------------------------------------------
 
 
-def generate(folder: Path, scale: float, row_group_size: int | None = None) -> None:
-    """Every layout below `folder`; nothing if it is there already."""
-    if (folder / "done").exists():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "decimals").mkdir(parents=True)
+def generate(folder: Path, scale: float, layouts: Sequence[str] = LAYOUTS, row_group_size: int | None = None) -> None:
+    """Makes what is not there yet below `folder`."""
+    for layout in ("decimals", *layouts):
+        if (folder / layout / "done").exists():
+            continue
+        shutil.rmtree(folder / layout, ignore_errors=True)
+        (folder / layout).mkdir(parents=True)
+        if layout == "decimals":
+            _generate_decimals(folder / layout, scale)
+        else:
+            _convert(folder, layout, row_group_size)
+        (folder / layout / "done").touch()
+        for made in [folder, folder / layout, *(folder / layout).rglob("*")]:  # executors may run as another user
+            made.chmod(0o755 if made.is_dir() else 0o644)
+
+
+def _generate_decimals(folder: Path, scale: float) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     program = shutil.which("tpchgen-cli", path=path)
     if not program:
         raise FileNotFoundError("tpchgen-cli is not installed: run `make runtimes`")
-    command = [program, "-s", str(scale), "-f", "parquet", "-o", str(folder / "decimals")]
+    command = [program, "-s", str(scale), "-f", "parquet", "-o", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _convert(folder: Path, layout: str, row_group_size: int | None) -> None:
     for name in NAMES:
-        made = pl.scan_parquet(folder / f"decimals/{name}.parquet")
-        table = made.with_columns(pl.selectors.decimal().cast(pl.Float64))
-        rows = made.select(pl.len()).collect().item()
-        single = folder / f"single/{name}.parquet"
-        table.sink_parquet(single, row_group_size=row_group_size, mkdir=True)
-        for i in range(PARTS):  # a table of few rows has empty files
-            first, end = rows * i // PARTS, rows * (i + 1) // PARTS
-            part = pl.scan_parquet(single).slice(first, end - first)
-            part.sink_parquet(folder / f"split/{name}/{i:02}.parquet", row_group_size=row_group_size, mkdir=True)
-    for made in [folder, *folder.rglob("*")]:  # executors may run as another user
-        made.chmod(0o755 if made.is_dir() else 0o644)
-    (folder / "done").touch()
+        table = pl.scan_parquet(folder / f"decimals/{name}.parquet")
+        rows = table.select(pl.len()).collect().item()
+        table = table.with_columns(pl.selectors.decimal().cast(pl.Float64))
+        parts = PARTS if layout == "split" else 1  # a table of few rows has empty files
+        for i in range(parts):
+            first, end = rows * i // parts, rows * (i + 1) // parts
+            path = folder / layout / name / f"{i:02}.parquet"
+            table.slice(first, end - first).sink_parquet(path, row_group_size=row_group_size, mkdir=True)
 
 
 def scan(folder: Path, layout: str, scale: float) -> Tables:
-    pattern = "{}/*.parquet" if layout == "split" else "{}.parquet"
+    pattern = "{}.parquet" if layout == "decimals" else "{}/*.parquet"
     files = {name: pl.scan_parquet(folder / layout / pattern.format(name)) for name in NAMES}
     return Tables(**files, scale=scale)
 

@@ -63,6 +63,11 @@ class Process:
                 return line.split(":", 1)[1].strip()
         raise KeyError(f"{key} of process {self.pid}, which is {'alive' if self.alive() else 'gone'}")
 
+    def cpu_seconds(self) -> float:
+        """Its own, and of children that have ended."""
+        stat = _stat(self.pid)
+        return sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK") if stat else 0.0
+
     def memory_bytes(self, key: str = "Rss") -> int:
         """`Rss` or `Pss`, from smaps_rollup."""
         for line in _read(self.pid, "smaps_rollup").decode().splitlines():

@@ -31,7 +31,7 @@ def expected() -> Iterator[Expected]:
     """A query over a layout, and the local answer, computed once."""
     kept = os.environ.get("FLOE_PDSH_DATA")
     folder = Path(kept) / f"scale-{SCALE:g}" if kept else temporary_folder("pdsh")
-    pdsh.generate(folder, SCALE, ROW_GROUP)
+    pdsh.generate(folder, SCALE, row_group_size=ROW_GROUP)
     queries = dict(pdsh.queries())
 
     @cache
