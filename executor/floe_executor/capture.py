@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -20,17 +19,6 @@ from .planning_pb2 import CapturedStage, CapturedUse, CaptureRequest, CaptureRes
 
 MAX_LIMIT = 1 << 62  # more is no limit: the rows after an offset
 IS_SELECTOR = b"\xa8Selector"  # MessagePack: in an expression that stands for columns it does not name
-
-
-@dataclass(frozen=True, eq=False)  # one is never another: each leaf is asked for itself
-class Recording(leaf.Unread):
-    """Takes down what is asked: more than once when the leaf stands more than once in the plan."""
-
-    asked: list[leaf.Asked] = field(default_factory=list)
-
-    def resolve(self, asked: leaf.Asked) -> tuple[pl.LazyFrame, list[int]]:
-        self.asked.append(asked)
-        return super().resolve(asked)
 
 
 def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlags) -> CaptureResponse:
@@ -47,7 +35,7 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
             return CaptureResponse(stages=[as_it_is(stage, schemas) for stage in request.stages])
         for number in reversed(range(len(schemas))):
             stage = request.stages[number]
-            recordings = {use.leaf: Recording(schemas[use.producers[0]]) for use in stage.leaves}
+            recordings = {use.leaf: leaf.Unread(schemas[use.producers[0]]) for use in stage.leaves}
             readings.update(recordings)
             captured.append(merged(asked[number], stage.keys, schemas[number]))
             reduced(rows_of(stage), captured[-1]).explain(engine=engine, optimizations=optimizations)  # type: ignore[arg-type]
@@ -64,7 +52,7 @@ def as_it_is(stage: StagePlan, schemas: list[pl.Schema]) -> CapturedStage:
     return CapturedStage(leaves=uses)
 
 
-def wanted_of(use: LeafUse, recording: Recording) -> CapturedUse:
+def wanted_of(use: LeafUse, recording: leaf.Unread) -> CapturedUse:
     schema = recording.schema
     names = {name for asked in recording.asked for name in (schema if asked.columns is None else asked.columns)}
     wanted = pl.Schema({name: dtype for name, dtype in schema.items() if name in (names or cheapest(schema))})

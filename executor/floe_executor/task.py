@@ -13,13 +13,13 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
 
-from . import capture, describe, leaf, output
-from .executor_pb2 import Done, Run
+from . import capture, describe, inputs, output
+from .executor_pb2 import Done, Input, Run
 from .planning_pb2 import CaptureRequest, DescribeRequest, HeadsRequest, HeadsResponse
 from .interrupt import Interrupt
 
@@ -66,7 +66,9 @@ class Plan:
         self._data = data
         self._fd = fd
 
-    def deserialize(self) -> pl.LazyFrame:
+    def deserialize(self, given: Sequence[Input] = ()) -> pl.LazyFrame:
+        if given:
+            return pl.LazyFrame.deserialize(io.BytesIO(inputs.in_place(self.read(), given)))
         if self._fd is None:
             return pl.LazyFrame.deserialize(io.BytesIO(self._data))
         os.lseek(self._fd, 0, os.SEEK_SET)
@@ -111,18 +113,15 @@ def execute(request: Run, plan: Plan, done: Done) -> None:
         if len(done.answer) > MAX_ANSWER:
             raise ValueError(f"the answer takes {len(done.answer)} bytes, expected at most {MAX_ANSWER}")
         return
-    with leaf.bound({given.leaf: leaf.Files(given) for given in request.inputs}):
-        if request.HasField("shuffle"):
-            output.write(plan.deserialize(), request.shuffle, done, **how)
-        elif request.HasField("boundaries"):
-            output.boundaries(plan.deserialize(), request.boundaries, done, **how)
-        else:
-            collect(request, plan, done, how)
-
-
-def collect(request: Run, plan: Plan, done: Done, how: dict[str, Any]) -> None:
     counted = countable_sink(request, plan)
-    plan.deserialize().collect(**how)
+    rows = plan.deserialize(request.inputs)
+    if request.HasField("shuffle"):
+        output.write(rows, request.shuffle, done, **how)
+        return
+    if request.HasField("boundaries"):
+        output.boundaries(rows, request.boundaries, done, **how)
+        return
+    rows.collect(**how)
     if request.result_path:
         show(request.result_path, request.head_rows, done)
     elif counted:

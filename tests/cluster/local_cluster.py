@@ -194,8 +194,7 @@ class LocalCluster:
         )
 
     def _collect(self, request: Run, plan: Plan) -> pl.DataFrame:
-        with leaf.bound({given.leaf: leaf.Files(given) for given in request.inputs}):
-            return plan.deserialize().collect(engine="streaming", optimizations=optimizations(request))
+        return plan.deserialize(request.inputs).collect(engine="streaming", optimizations=optimizations(request))
 
     def _paths(self, use: dict[str, Any], stages: list[Stage], task: int) -> list[str]:
         tasks = [(stages[p], files) for p in use["producers"] for files in stages[p].files]

@@ -1,8 +1,7 @@
 """tests/cluster/test_planning.py: the executor's answers to the planner, and stages that read and write shuffle files.
 SPDX-License-Identifier: Apache-2.0
 
-The executor's modules run in this process, as built; what the planner would send is made by Polars:
-a plan whose inputs are leaves serializes to the same node as the planner's own bytes.
+The executor's modules run in this process, as built; what the planner would send is made by Polars.
 """
 
 from __future__ import annotations
@@ -19,10 +18,11 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 from cluster import FLOE
+from leaves import planned as plan
 from polars.testing import assert_frame_equal
 
 sys.path.insert(0, str(FLOE.parent / "executor"))
-from floe_executor import leaf, planning_pb2, task  # noqa: E402
+from floe_executor import inputs, leaf, planning_pb2, task  # noqa: E402
 from floe_executor.executor_pb2 import Boundaries, Done, Input, Run, Shuffle  # noqa: E402
 
 DESCRIBE, CAPTURE, HEADS = 1, 2, 3
@@ -46,10 +46,6 @@ def run(plan: bytes, **request: Any) -> Done:
 def ok(done: Done) -> Done:
     assert done.ok, (done.error_type, done.error_message)
     return done
-
-
-def plan(frame: pl.LazyFrame) -> bytes:
-    return frame.serialize()
 
 
 def expr(e: pl.Expr) -> bytes:
@@ -127,17 +123,31 @@ def test_a_leaf_without_files_is_empty(tmp_path: Path) -> None:
     assert_frame_equal(read(query, tmp_path / "out", given), FRAME.clear().select("s", "k"))
 
 
-def test_the_bytes_that_the_planner_writes_are_a_leaf(tmp_path: Path, parts: list[str]) -> None:
-    """The planner replaces Polars' own pickle, which stands in the plan as an array of small integers."""
-    written = plan(leaf.frame(70_000))
-    start = written.index(b"\xa8resolver", written.index(b"\xa6Python")) + len(b"\xa8resolver")
-    end = written.index(b"\xafresolver_schema")
-    pickle = b"\x80\x02cfloe_executor.leaf\nLeaf\n)\x81}X\x06\x00\x00\x00numberJ" + (70_000).to_bytes(4, "little") + b"sb."
-    by_hand = bytes([0, *sys.version_info[1:3]]) + pickle
-    written = written[:start] + b"\xc4" + bytes([len(by_hand)]) + by_hand + written[end:]
-    given = Input(leaf=70_000, paths=parts, schema=leaf.write_schema(FRAME.schema))
-    ok(run(written, inputs=[given], shuffle=Shuffle(directory=str(tmp_path / "out"))))
-    assert_frame_equal(pl.read_ipc(tmp_path / "out/all.ipc"), FRAME)
+def test_a_leaf_is_found_in_any_slot(tmp_path: Path, parts: list[str]) -> None:
+    """Heads of one, three and five bytes; nodes that stand inline; slots beyond 127 and 255."""
+    given = [Input(leaf=i, paths=parts[i : i + 1], schema=leaf.write_schema(FRAME.schema)) for i in range(3)]
+    for width in (1, 20, 300):
+        wide = [leaf.frame(i % 3).filter(pl.col("k") > 0).select(pl.all()) for i in range(3 * width)]
+        out = read(pl.concat(wide), tmp_path / f"{width}", *given)
+        assert_frame_equal(out, pl.concat([FRAME] * width))
+
+
+def test_other_data_may_look_like_slots(tmp_path: Path, parts: list[str]) -> None:
+    slots = b"\xa9dsl_plans\x92\x82\xa5value\xc0\xa7version\x00\x82\xa5value"
+    data = pl.DataFrame({"k": [1, 2], "dsl_plans": [slots, b"\xa7version\x01"]})
+    query = leaf.frame(0).join(data.lazy(), on="k").filter(pl.col("dsl_plans") == pl.lit(slots)).select("s", "dsl_plans")
+    given = Input(leaf=0, paths=parts, schema=leaf.write_schema(FRAME.schema))
+    assert read(query, tmp_path / "out", given).rows() == [("a", slots)]
+
+
+def test_a_broadcast_side_filters_the_other_while_it_is_read(tmp_path: Path, parts: list[str]) -> None:
+    """Polars does so for scans that it deems selective, and not for leaves."""
+    pl.concat([FRAME] * 50_000).write_parquet(tmp_path / "large.parquet")
+    query = pl.scan_parquet(tmp_path / "large.parquet").join(leaf.frame(0), on="k")
+    for broadcast in (True, False):
+        given = Input(leaf=0, paths=parts[:1], schema=leaf.write_schema(FRAME.schema), broadcast=broadcast)
+        whole = pl.LazyFrame.deserialize(io.BytesIO(inputs.in_place(plan(query), [given])))
+        assert ("dynamic_predicate" in whole.explain(engine="streaming")) == broadcast
 
 
 def test_files_may_have_more_columns_than_a_leaf(tmp_path: Path, parts: list[str]) -> None:
@@ -148,18 +158,10 @@ def test_files_may_have_more_columns_than_a_leaf(tmp_path: Path, parts: list[str
     assert not done.ok and '"nope"' in done.error_message
 
 
-def test_only_applied_filters_are_left_out(tmp_path: Path, parts: list[str]) -> None:
-    """The files still have rows that the filters would drop, so that leaving out shows."""
-    captured, _ = captured_of(FRAME.lazy(), leaf.frame(0).filter(pl.col("k") > 2))
-    given = Input(leaf=0, paths=parts, schema=leaf.write_schema(FRAME.schema), applied_filters=captured.filters)
-    assert len(given.applied_filters) == 1
-    query = leaf.frame(0).filter(pl.col("k") > 2).filter(pl.col("s") != "e")
-    assert read(query, tmp_path / "out", given)["k"].to_list() == [1, 2, 4, 6]
-
-
-def test_leaves_are_bound_for_one_task(parts: list[str], tmp_path: Path) -> None:
-    given = Input(leaf=0, paths=parts, schema=leaf.write_schema(FRAME.schema))
-    read(leaf.frame(0), tmp_path / "out", given)
+def test_an_input_without_a_leaf_and_a_leaf_without_an_input(parts: list[str]) -> None:
+    given = Input(leaf=1, paths=parts, schema=leaf.write_schema(FRAME.schema))
+    done = run(plan(leaf.frame(0)), inputs=[given])
+    assert not done.ok and "the plan has no leaf 1" in done.error_message
     done = run(plan(leaf.frame(0)))
     assert not done.ok and "leaf 0 of the plan has no input" in done.error_message
 
@@ -464,8 +466,7 @@ def test_rows_go_to_their_partitions_and_back(partitions: int, form: str, tmp_pa
     for partition, rows in expected.group_by("p", maintain_order=True):
         paths = [str(tmp_path / "out" / f.name) for f in done.shuffled if f.partition == partition[0]]
         given = Input(leaf=0, paths=paths, schema=leaf.write_schema(WIDE.schema), parquet=how["parquet"])
-        with leaf.bound({0: leaf.Files(given)}):
-            assert_frame_equal(leaf.frame(0).collect(engine="streaming"), rows.drop("p"))
+        assert_frame_equal(inputs.rows_of(given).collect(engine="streaming"), rows.drop("p"))
         assert sum(f.rows for f in done.shuffled if f.partition == partition[0]) == rows.height
 
 
@@ -553,7 +554,7 @@ def test_two_stages_equal_one(name: str, partitions: int, tmp_path: Path) -> Non
         producer = producer.filter(leaf.expression(predicate))
     producer = producer.select(list(wanted.columns)) if wanted.has_columns else producer
     done = shuffled(producer, tmp_path / "1", partitions=partitions, key=expr(key), ordered=True)
-    given = Input(leaf=0, schema=root.leaves[0].schema, applied_filters=wanted.filters)
+    given = Input(leaf=0, schema=root.leaves[0].schema)
     named = [leaf.expression(e) for e in root.leaves[0].exprs]
     rows = leaf.frame(0).select(named) if named else leaf.frame(0)
     given.paths.extend(str(tmp_path / "1" / f.name) for f in done.shuffled)
