@@ -45,6 +45,12 @@ static plan_bytes *copied(cut *c, const ProtobufCBinaryData *from, size_t n) {
   return to;
 }
 
+static bool are_same(const ProtobufCBinaryData *x, const plan_bytes *y, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (!plan_bytes_equal((plan_bytes){x[i].data, x[i].len}, y[i])) return false;
+  return true;
+}
+
 static void read_keys(cut *c, join *j) {
   size_t n_right = 0;
   const Planning__Answer *answer = NULL;
@@ -56,6 +62,9 @@ static void read_keys(cut *c, join *j) {
     answer = describe_answer(describe_find(c->d, j->node), PLANNING__QUESTION__KIND__JOIN_KEYS, 0,
                              j->left[0]);
   j->equi = answer && answer->ok && answer->n_exprs == j->n && answer->n_other == j->n;
+  /* Keys of two dtypes come out of a full join in one or the other, as its rows have it. */
+  if (j->equi && j->how == FULL)
+    j->equi = are_same(answer->exprs, j->left, j->n) && are_same(answer->other, j->right, j->n);
   if (!j->equi) return;
   j->left_hashed = copied(c, answer->exprs, j->n);
   j->right_hashed = copied(c, answer->other, j->n);
