@@ -69,10 +69,12 @@ def slot(number: int) -> bytes:
 
 def rows_of(given: Input) -> pl.LazyFrame:
     """The files, one after the other. They may have more columns than the leaf: what other stages
-    want."""
-    schema = leaf.read_schema(given.schema)
+    want. Without a schema: all columns of the files, of which there are some then."""
+    schema = leaf.read_schema(given.schema) if given.schema else None
     if not given.paths:
         return pl.scan_parquet([], schema=schema, glob=False, hive_partitioning=False)
-    rows = SCANS[given.parquet](list(given.paths)).select(schema.names())
+    rows = SCANS[given.parquet](list(given.paths))
+    if schema is not None:
+        rows = rows.select(schema.names())
     # Makes Polars filter the other side of a join by the keys of this one while it reads.
     return rows.filter(pl.lit(True)) if given.broadcast else rows

@@ -153,6 +153,7 @@ def test_a_broadcast_side_filters_the_other_while_it_is_read(tmp_path: Path, par
 def test_files_may_have_more_columns_than_a_leaf(tmp_path: Path, parts: list[str]) -> None:
     given = Input(leaf=0, paths=parts, schema=schema(x=pl.Float64(), k=pl.Int64()))
     assert_frame_equal(read(leaf.frame(0), tmp_path / "out", given), FRAME.select("x", "k"))
+    assert_frame_equal(read(leaf.frame(0), tmp_path / "all", Input(leaf=0, paths=parts)), FRAME)
     given = Input(leaf=0, paths=parts, schema=schema(nope=pl.Int64()))
     done = run(plan(leaf.frame(0)), inputs=[given], shuffle=Shuffle(directory=str(tmp_path)))
     assert not done.ok and '"nope"' in done.error_message

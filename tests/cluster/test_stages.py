@@ -94,6 +94,17 @@ def test_stages_are_run_and_shown(shape: str, services: Start, remote_to: Connec
     wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
 
 
+def test_rows_are_sorted_by_ranges(services: Start, remote_to: Connect) -> None:
+    cluster = services(scheduler_extra=FORCED)
+    query = rows().sort(pl.col("v") % 10, "s", descending=[True, False], maintain_order=True)
+    assert_same(remote_to(cluster).execute(query).lazy().collect(), query.collect(), ordered=True)
+    steps = [step["kind"] for step in stages_of(cluster, newest(cluster)["id"])["steps"]]
+    assert steps == ["describe", "capture", "stage", "boundaries", "divide", "stage"]
+    equal = rows().with_columns(c=pl.lit(1)).sort("c", maintain_order=True)
+    assert_same(remote_to(cluster).execute(equal).lazy().collect(), equal.collect(), ordered=True)
+    wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
+
+
 def test_parts_and_head(services: Start, remote_to: Connect) -> None:
     """A result of several parts is one frame, in order, and its first rows are those of the parts."""
     cluster = services(scheduler_extra=FORCED)
@@ -201,8 +212,8 @@ def test_worker_dies_with_its_files(services: Start, remote_to: Connect, folder:
     """What the first stage wrote there is gone: the query starts again from its first stage."""
     cluster = services(scheduler_extra=FORCED)
     query, victim = begin(cluster, remote_to(cluster), folder)
+    shutil.rmtree(cluster.folder / f"shuffle-{victim}")  # first: the task may be started again at once
     cluster.stop_program(f"worker-{victim}", signal.SIGKILL)
-    shutil.rmtree(cluster.folder / f"shuffle-{victim}")
     check_answer(query)
     steps = stages_of(cluster, newest(cluster)["id"])["steps"]
     stages = [(s["stage"], s["given_up"]) for s in steps if s["kind"] == "stage"]
