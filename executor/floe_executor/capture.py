@@ -8,13 +8,16 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
+import functools
 import io
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from . import leaf
+from .inputs import in_place, unread
 from .planning_pb2 import CapturedStage, CapturedUse, CaptureRequest, CaptureResponse, LeafUse, StagePlan
 
 MAX_LIMIT = 1 << 62  # more is no limit: the rows after an offset
@@ -22,28 +25,29 @@ IS_SELECTOR = b"\xa8Selector"  # MessagePack: in an expression that stands for c
 
 
 def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlags) -> CaptureResponse:
-    sources = {source.leaf: leaf.Unread(leaf.read_schema(source.schema)) for source in request.sources}
+    sources = {source.leaf: unread(leaf.read_schema(source.schema)) for source in request.sources}
+    plans: list[bytes] = []
     schemas: list[pl.Schema] = []
-    asked: list[list[leaf.Asked] | None] = [None] * len(request.stages)  # of each stage; None: nobody reads it
+    for stage in request.stages:
+        plans.append(in_place(stage.plan, {n: rows for n, rows in sources.items() if leaf.node(n) in stage.plan}))
+        below = {use.leaf: unread(schemas[use.producers[0]]) for use in stage.leaves}
+        schemas.append(rows_of(in_place(plans[-1], below)).collect_schema())
+    if request.schemas_only:
+        return CaptureResponse(stages=[as_it_is(stage, schemas) for stage in request.stages])
+    asked: list[list[leaf.Asked] | None] = [None] * len(plans)  # of each stage; None: nobody reads it
     captured: list[CapturedStage] = []
     readers = Counter(producer for stage in request.stages for use in stage.leaves for producer in use.producers)
-    with leaf.bound(sources) as readings:
-        for stage in request.stages:
-            readings.update({use.leaf: leaf.Unread(schemas[use.producers[0]]) for use in stage.leaves})
-            schemas.append(rows_of(stage).collect_schema())
-        if request.schemas_only:
-            return CaptureResponse(stages=[as_it_is(stage, schemas) for stage in request.stages])
-        for number in reversed(range(len(schemas))):
-            stage = request.stages[number]
-            recordings = {use.leaf: leaf.Unread(schemas[use.producers[0]]) for use in stage.leaves}
-            readings.update(recordings)
-            captured.append(merged(asked[number], stage.keys, schemas[number]))
-            reduced(rows_of(stage), captured[-1]).explain(engine=engine, optimizations=optimizations)  # type: ignore[arg-type]
-            for use in stage.leaves:
-                captured[-1].leaves.append(wanted_of(use, recordings[use.leaf]))
-                told = recordings[use.leaf].asked if alike(use, readers) else [EVERYTHING]
-                for producer in use.producers:
-                    asked[producer] = (asked[producer] or []) + told
+    for number in reversed(range(len(plans))):
+        stage = request.stages[number]
+        recordings = {use.leaf: leaf.Unread(schemas[use.producers[0]]) for use in stage.leaves}
+        captured.append(merged(asked[number], stage.keys, schemas[number]))
+        with leaf.bound(recordings):
+            reduced(rows_of(plans[number]), captured[-1]).explain(engine=engine, optimizations=optimizations)  # type: ignore[arg-type]
+        for use in stage.leaves:
+            captured[-1].leaves.append(wanted_of(use, recordings[use.leaf]))
+            told = recordings[use.leaf].asked if alike(use, readers) else [EVERYTHING]
+            for producer in use.producers:
+                asked[producer] = (asked[producer] or []) + told
     return CaptureResponse(stages=reversed(captured))
 
 
@@ -52,22 +56,30 @@ def as_it_is(stage: StagePlan, schemas: list[pl.Schema]) -> CapturedStage:
     return CapturedStage(leaves=uses)
 
 
-def wanted_of(use: LeafUse, recording: leaf.Unread) -> CapturedUse:
-    schema = recording.schema
-    names = {name for asked in recording.asked for name in (schema if asked.columns is None else asked.columns)}
-    wanted = pl.Schema({name: dtype for name, dtype in schema.items() if name in (names or cheapest(schema))})
+def told_of(recording: leaf.Unread) -> list[leaf.Asked]:
+    """A leaf has a column at least, even when only the number of rows counts, or not even that."""
+    one = cheapest(recording.schema)
+    asked = recording.asked or [leaf.Asked(one, [], None)]
+    return [a if a.columns is None or a.columns else replace(a, columns=one) for a in asked]
+
+
+def wanted_of(use: LeafUse, told: list[leaf.Asked], schema: pl.Schema) -> CapturedUse:
+    names = {name for asked in told for name in (schema if asked.columns is None else asked.columns)}
+    wanted = pl.Schema({name: dtype for name, dtype in schema.items() if name in names})
     captured = CapturedUse(leaf=use.leaf, schema=leaf.write_schema(wanted))
     if len(wanted) < len(schema):
-        columns = (pl.col(n) if n in wanted else pl.lit(None, dtype).alias(n) for n, dtype in schema.items())
+        columns = (pl.col(n) if n in wanted else null(dtype).alias(n) for n, dtype in schema.items())
         captured.exprs.extend(column.meta.serialize() for column in columns)
     return captured
 
 
-def cheapest(schema: pl.Schema) -> set[str]:
-    """A column for when only the number of rows counts."""
-    if not schema:
-        return set()
-    return {min(schema, key=lambda name: weight(schema[name]))}
+@functools.lru_cache(maxsize=4096)
+def null(dtype: pl.DataType) -> pl.Expr:
+    return pl.lit(None, dtype)
+
+
+def cheapest(schema: pl.Schema) -> list[str]:
+    return [min(schema, key=lambda name: weight(schema[name]))] if schema else []
 
 
 def weight(dtype: pl.DataType) -> tuple[bool, int]:
@@ -84,8 +96,8 @@ def alike(use: LeafUse, readers: Counter[int]) -> bool:
     return len(use.producers) == 1 or all(readers[producer] == 1 for producer in use.producers)
 
 
-def rows_of(stage: StagePlan) -> pl.LazyFrame:
-    return pl.LazyFrame.deserialize(io.BytesIO(stage.plan))
+def rows_of(plan: bytes) -> pl.LazyFrame:
+    return pl.LazyFrame.deserialize(io.BytesIO(plan))
 
 
 def merged(asked: list[leaf.Asked] | None, keys: Sequence[bytes], schema: pl.Schema) -> CapturedStage:
@@ -98,7 +110,6 @@ def merged(asked: list[leaf.Asked] | None, keys: Sequence[bytes], schema: pl.Sch
         wanted.update(schema if one.columns is None else one.columns)
     for key in keys:
         wanted.update(schema if IS_SELECTOR in key else leaf.expression(key).meta.root_names())
-    wanted = wanted or cheapest(schema)
     captured.columns.extend(name for name in schema if name in wanted)
     captured.has_columns = 0 < len(captured.columns) < len(schema)
     if not captured.has_columns:

@@ -43,6 +43,11 @@ static void print_output(const stage *st, buf *out) {
 void stages_print_text(const stage_graph *g, buf *out) {
   for (size_t i = 0; i < g->n; i++) {
     const stage *st = g->stages[i];
+    if (st->within) {
+      buf_printf(out, "stage %u: few rows were left, it runs within stage %u\n", st->number,
+                 st->within->number);
+      continue;
+    }
     buf_printf(out, "stage %u: %s\n  %s, writes ", st->number, st->why, TASKS[st->tasks]);
     print_output(st, out);
     buf_printf(out, "%s\n", st->determinate ? "" : "; not determinate");

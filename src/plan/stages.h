@@ -63,7 +63,8 @@ struct stage {
   bool determinate; /* run again, it gives the same rows */
   bool rigid;  /* its rows must stay where the exchange put them: more than one node relies on it */
   double rows; /* estimate */
-  const char *why;   /* it ends here: "group by: partial sums by hash of (k)" */
+  const stage *within; /* NULL; or it does not run itself: stages_fuse took it into that one */
+  const char *why;     /* it ends here: "group by: partial sums by hash of (k)" */
 };
 
 typedef struct stage_graph {
@@ -92,6 +93,13 @@ MUST_CHECK rc stages_capture_request(const stage_graph *g, const described *d,
                                      Planning__CaptureRequest *out, err *e);
 MUST_CHECK rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response,
                                   arena *a, err *e);
+
+/* ---- few rows ---- */
+/* The stage that alone, and by one leaf, reads what `producer` writes, if both can be one task;
+ * else NULL. */
+stage *stages_only_reader(const stage_graph *g, const stage *producer);
+/* `producer`, which has not run, becomes a part of its only reader, which will be one task. */
+void stages_fuse(stage *reader, stage *producer, arena *a);
 
 /* ---- a task's plan ---- */
 

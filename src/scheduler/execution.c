@@ -10,8 +10,9 @@
 
 enum {
   MOST_PARTITIONS = 256,
-  ROW_BYTES = 64,       /* what a row is taken for when a limit is in bytes */
-  NO_PUSHDOWN = 1 << 4, /* Polars' optimizations without any: type coercion alone */
+  ROW_BYTES = 64,             /* what a row is taken for when a limit is in bytes */
+  FUSED_PLAN_BYTES = 1 << 18, /* written on the loop */
+  NO_PUSHDOWN = 1 << 4,       /* Polars' optimizations without any: type coercion alone */
 };
 
 /* ---- life ---- */
@@ -207,6 +208,7 @@ static void on_described(execution *x) {
 /* ---- stages ---- */
 
 static bool is_finished(const execution *x, const stage *st) {
+  if (st->within) st = st->within;
   const step *run = x->stages[st->number];
   return run && run->finished;
 }
@@ -240,6 +242,39 @@ static void open_stage(execution *x, const stage *st, uint32_t first_part) {
   open_step(x, run);
 }
 
+static uint64_t bytes_read(const execution *x, const stage *st, const stage *but) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < st->n_leaves; i++)
+    for (size_t k = 0; k < st->leaves[i]->n_producers; k++)
+      if (st->leaves[i]->producers[k] != but)
+        bytes += steps_bytes(x->stages[st->leaves[i]->producers[k]->number]);
+  return bytes;
+}
+
+static bool waits_for_others(const execution *x, const stage *reader, const stage *producer) {
+  for (size_t i = 0; i < reader->n_leaves; i++)
+    for (size_t k = 0; k < reader->leaves[i]->n_producers; k++) {
+      const stage *p = reader->leaves[i]->producers[k];
+      if (p != producer && !is_finished(x, p)) return true;
+    }
+  return false;
+}
+
+/* Few rows: what reads this stage can be done by the same task. */
+static bool fuse(execution *x, stage *st, err *e) {
+  planning *p = x->planning;
+  stage *reader = st->final ? NULL : stages_only_reader(&p->graph, st);
+  if (!reader || waits_for_others(x, reader, st)) return false;
+  uint64_t few = (uint64_t)x->s->conf->scheduler.planner.task_bytes;
+  uint64_t plans =
+      spool_len(p->stages[st->number].plan) + spool_len(p->stages[reader->number].plan);
+  if (bytes_read(x, st, NULL) + bytes_read(x, reader, st) >= few || plans > FUSED_PLAN_BYTES)
+    return false;
+  stages_fuse(reader, st, &p->arena);
+  if (planning_rewrite(p, reader, e) != RC_OK) fail(x, e);
+  return true;
+}
+
 static void finish_result(execution *x) {
   bool needed = false;
   err e = {0};
@@ -254,10 +289,12 @@ static void finish_result(execution *x) {
 static void open_ready(execution *x) {
   bool all_finished = true;
   for (size_t i = 0; i < x->planning->graph.n; i++) {
-    const stage *st = x->planning->graph.stages[i];
+    stage *st = x->planning->graph.stages[i];
     uint32_t first_part = 0;
-    if (!x->stages[i] && is_ready(x, st) && (!st->final || has_number(x, st, &first_part)))
-      open_stage(x, st, first_part);
+    bool opens = !st->within && !x->stages[i] && is_ready(x, st) &&
+                 (!st->final || has_number(x, st, &first_part));
+    err e = {0};
+    if (opens && !fuse(x, st, &e)) open_stage(x, st, first_part);
     all_finished = all_finished && is_finished(x, st);
   }
   if (all_finished) finish_result(x);
@@ -277,7 +314,7 @@ static void drop_inputs(execution *x, const stage *finished) {
     bool needed = !reads(finished, g->stages[i]);
     for (size_t k = 0; !needed && k < g->n; k++)
       needed = reads(g->stages[k], g->stages[i]) && !is_finished(x, g->stages[k]);
-    if (!needed) shuffle_drop_step(x->stages[i]);
+    if (!needed && x->stages[i]) shuffle_drop_step(x->stages[i]);
   }
 }
 

@@ -128,6 +128,7 @@ bool steps_is_current(const step *st, uint32_t task, attempt_id attempt);
 MUST_CHECK rc steps_end(step *st, uint32_t task, const Cluster__RunTaskResponse *r, err *e);
 /* A planning step whose question Polars could not answer has ended, too. */
 void steps_fail(step *st, uint32_t task, const char *text);
+uint64_t steps_bytes(const step *st); /* that its tasks wrote */
 /* How many tasks are worth it for so many bytes: 1 … most. */
 uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most);
 /* The tasks of a stage and which partitions they read. */

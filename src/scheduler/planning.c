@@ -143,6 +143,13 @@ rc planning_write(planning *p, err *e) {
   return RC_OK;
 }
 
+rc planning_rewrite(planning *p, const stage *st, err *e) {
+  planned_stage *planned = &p->stages[st->number];
+  spool_free(planned->plan);
+  *planned = (planned_stage){0};
+  return write_stage(p, st, planned, e);
+}
+
 void planning_free(planning *p) {
   if (!p) return;
   for (size_t i = 0; p->stages && i < p->graph.n; i++) spool_free(p->stages[i].plan);

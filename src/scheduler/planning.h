@@ -47,6 +47,8 @@ MUST_CHECK rc planning_cut(planning *p, err *e);
 bool planning_is_whole(const planning *p); /* one stage of one task: nothing to distribute */
 bool planning_asks(const planning *p);     /* is there another question? */
 MUST_CHECK rc planning_write(planning *p, err *e);
+/* A stage has changed, and none of its tasks has begun. */
+MUST_CHECK rc planning_rewrite(planning *p, const stage *st, err *e);
 void planning_free(planning *p); /* NULL is fine */
 
 #endif

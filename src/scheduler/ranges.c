@@ -7,12 +7,6 @@
  * are those files. Both read the files through leaf 0 of planning.leaf. */
 #include "scheduler/internal.h"
 
-static uint64_t bytes_of(const step *st) {
-  uint64_t bytes = 0;
-  for (uint32_t i = 0; i < st->n_tasks; i++) bytes += st->tasks[i].bytes;
-  return bytes;
-}
-
 static step *add(step_kind kind, step *written, uint32_t n_tasks) {
   execution *x = written->execution;
   step *st = steps_add(x, kind, x->planning->leaf, n_tasks);
@@ -38,7 +32,7 @@ step *ranges_next(step *finished) {
   step *written = finished->divided ? finished->divided : finished;
   step **read = &x->stages[finished->stage->number];
   if (!finished->stage->output.range.data || finished->kind == STEP_DIVIDE) return NULL;
-  uint32_t parts = steps_worth(x, bytes_of(written), x->partitions);
+  uint32_t parts = steps_worth(x, steps_bytes(written), x->partitions);
   if (finished->kind == STEP_STAGE && parts > 1) {
     *read = add(STEP_BOUNDARIES, written, 1);
     (*read)->partitions = parts;

@@ -247,6 +247,12 @@ void steps_each_divided(const step *st, uint32_t task, steps_on_file *on_file, v
 
 /* ---- how many tasks ---- */
 
+uint64_t steps_bytes(const step *st) {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < st->n_tasks; i++) bytes += st->tasks[i].bytes;
+  return bytes;
+}
+
 uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most) {
   uint64_t n = bytes / (uint64_t)x->s->conf->scheduler.planner.task_bytes;
   return n < 1 ? 1 : n < most ? (uint32_t)n : most;

@@ -1,0 +1,54 @@
+/* plan/fuse.c: a stage taken into the one that reads it. SPDX-License-Identifier: Apache-2.0
+ *
+ * When so few rows are left that one task does for both, the second need not wait for the files of
+ * the first: they become one plan, run by one task, which reads everything. */
+#include "plan/stages.h"
+
+#include <string.h>
+
+static bool is_read_by(const stage_leaf *l, const stage *producer) {
+  for (size_t i = 0; i < l->n_producers; i++)
+    if (l->producers[i] == producer) return true;
+  return false;
+}
+
+stage *stages_only_reader(const stage_graph *g, const stage *producer) {
+  stage *reader = NULL;
+  for (size_t i = 0; i < g->n; i++)
+    for (size_t k = 0; k < g->stages[i]->n_leaves; k++) {
+      const stage_leaf *l = g->stages[i]->leaves[k];
+      if (!is_read_by(l, producer)) continue;
+      if (reader || l->n_producers > 1) return NULL;
+      reader = g->stages[i];
+    }
+  return reader && reader->tasks != STAGE_SOURCE && producer->tasks != STAGE_SOURCE ? reader : NULL;
+}
+
+static const dsl_node *with_tree(arena *a, const dsl_node *n, uint32_t leaf, const dsl_node *tree) {
+  uint32_t number;
+  if (dsl_is_leaf(n, &number)) return number == leaf ? tree : n;
+  size_t n_inputs = dsl_n_inputs(n);
+  const dsl_node **inputs = ARENA_NEW(a, const dsl_node *, n_inputs + 1);
+  for (size_t i = 0; i < n_inputs; i++) inputs[i] = with_tree(a, dsl_input(n, i), leaf, tree);
+  return n_inputs ? dsl_with_inputs(a, n, inputs) : n;
+}
+
+void stages_fuse(stage *reader, stage *producer, arena *a) {
+  stage_leaf **leaves = ARENA_NEW(a, stage_leaf *, reader->n_leaves + producer->n_leaves);
+  size_t n = 0;
+  for (size_t i = 0; i < reader->n_leaves; i++) {
+    if (is_read_by(reader->leaves[i], producer))
+      reader->tree = with_tree(a, reader->tree, reader->leaves[i]->number, producer->tree);
+    else
+      leaves[n++] = reader->leaves[i];
+  }
+  memcpy(leaves + n, producer->leaves, producer->n_leaves * sizeof *leaves);
+  n += producer->n_leaves;
+  for (size_t i = 0; i < n; i++) leaves[i]->read = LEAF_ALL;
+  reader->leaves = leaves;
+  reader->n_leaves = n;
+  reader->tasks = STAGE_ONE;
+  reader->determinate &= producer->determinate;
+  producer->n_leaves = 0;
+  producer->within = reader;
+}
