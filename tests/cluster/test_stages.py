@@ -87,10 +87,10 @@ def test_stages_are_run_and_shown(shape: str, services: Start, remote_to: Connec
     assert shown["whole_because"] is None
     assert len(shown["stages"]) == result.total_stages
     assert "stage 0" in shown["text"] and "digraph" in shown["dot"]
-    runs = [stage["run"] for stage in shown["stages"]]
-    assert all(run["tasks_done"] == run["tasks"] for run in runs)
-    assert max(run["tasks"] for run in runs) > 1, "nothing ran in parts"
-    assert sum(run["rows"] for run, stage in zip(runs, shown["stages"]) if stage["final"]) == result.n_rows_total
+    ran = [stage for stage in shown["stages"] if stage["run"]]  # one of few rows may run within its reader
+    assert all(stage["run"]["tasks_done"] == stage["run"]["tasks"] for stage in ran)
+    assert max(stage["run"]["tasks"] for stage in ran) > 1, "nothing ran in parts"
+    assert sum(stage["run"]["rows"] for stage in ran if stage["final"]) == result.n_rows_total
     wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
 
 
