@@ -29,7 +29,7 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
     plans: list[bytes] = []
     schemas: list[pl.Schema] = []
     for stage in request.stages:
-        plans.append(in_place(stage.plan, {n: rows for n, rows in sources.items() if leaf.node(n) in stage.plan}))
+        plans.append(in_place(stage.plan, sources))
         below = {use.leaf: unread(schemas[use.producers[0]]) for use in stage.leaves}
         schemas.append(rows_of(in_place(plans[-1], below)).collect_schema())
     if request.schemas_only:
@@ -44,8 +44,9 @@ def capture(request: CaptureRequest, engine: str, optimizations: pl.QueryOptFlag
         with leaf.bound(recordings):
             reduced(rows_of(plans[number]), captured[-1]).explain(engine=engine, optimizations=optimizations)  # type: ignore[arg-type]
         for use in stage.leaves:
-            captured[-1].leaves.append(wanted_of(use, recordings[use.leaf]))
-            told = recordings[use.leaf].asked if alike(use, readers) else [EVERYTHING]
+            asked_here = told_of(recordings[use.leaf])
+            captured[-1].leaves.append(wanted_of(use, asked_here, recordings[use.leaf].schema))
+            told = asked_here if alike(use, readers) else [EVERYTHING]
             for producer in use.producers:
                 asked[producer] = (asked[producer] or []) + told
     return CaptureResponse(stages=reversed(captured))
