@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from . import leaf
+from .inputs import in_place, unread
 from .planning_pb2 import Answer, DescribedNode, DescribeRequest, DescribeResponse, Node, Question, Source
 
 MAX_COUNTED_FILES = 64  # of one source, that were not counted before
@@ -28,21 +29,20 @@ IS_DIAGONAL = b"\xa8diagonal\xc3"  # MessagePack: "diagonal": true
 
 
 def describe(request: DescribeRequest) -> DescribeResponse:
-    response = DescribeResponse()
-    with leaf.bound({}) as readings:
-        for number, node in enumerate(request.nodes):
-            described = Described(node, [readings[i].schema for i in node.inputs])
-            readings[number] = leaf.Unread(described.schema)
-            response.nodes.append(described.answer())
-    return response
+    nodes: list[Described] = []
+    for node in request.nodes:
+        nodes.append(Described(node, {number: nodes[number] for number in node.inputs}))
+    return DescribeResponse(nodes=[node.answer() for node in nodes])
 
 
 class Described:
-    def __init__(self, node: Node, inputs: list[pl.Schema]) -> None:
+    def __init__(self, node: Node, below: dict[int, Described]) -> None:
         self._node = node
-        self._inputs = inputs
-        self._frame = pl.LazyFrame.deserialize(io.BytesIO(node.plan))
+        self._inputs = [below[number] for number in node.inputs]
+        plan = in_place(node.plan, {number: one.unread for number, one in below.items()})
+        self._frame = pl.LazyFrame.deserialize(io.BytesIO(plan))
         self.schema = self._frame.collect_schema()
+        self.unread = unread(self.schema)
 
     def answer(self) -> DescribedNode:
         described = DescribedNode(
@@ -60,7 +60,7 @@ class Described:
 
     def _columns(self, number: int, exprs: Iterable[bytes]) -> list[tuple[str, pl.DataType]]:
         """What the expressions make of an input, each by itself."""
-        rows = leaf.frame(self._node.inputs[number])
+        rows = self._inputs[number].unread
         return [c for e in exprs for c in rows.select(leaf.expression(e)).collect_schema().items()]
 
     def _expand(self, question: Question) -> Answer:
@@ -87,7 +87,7 @@ class Described:
         return answer
 
     def _conform(self, question: Question) -> Answer:
-        schema = self._inputs[question.input]
+        schema = self._inputs[question.input].schema
         if schema == self.schema:
             return Answer(ok=True)
         diagonal = IS_DIAGONAL in self._node.plan

@@ -1,7 +1,8 @@
-"""A stage's plan when it runs: in place of its leaves, scans of the files that earlier stages wrote.
+"""Scans in place of a plan's leaves: of the files that earlier stages wrote, or of nothing at all.
 
 The leaves could stay, for Polars would ask them. But what it knows of a scan (rows, selectivity) it
-learns from a leaf too late: then no join filters its other side while that is read.
+learns from a leaf too late: then no join filters its other side while that is read. And asking is
+slow, where only names and dtypes are wanted.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -30,18 +31,17 @@ BEFORE, AFTER = b"\x82\xa5value", b"\xa7version\x01"  # a node in its slot
 KEY = re.compile(rb"\x82\xa3idx([\x01-\x7f])\xa7version\x01")
 
 
-def in_place(plan: bytes, given: Sequence[Input]) -> bytes:
-    """The plan with the rows of its inputs in place of its leaves. A leaf's slot takes the last
+def in_place(plan: bytes, rows: Mapping[int, pl.LazyFrame]) -> bytes:
+    """The plan with scans (rows_of, unread) in place of its leaves. A leaf's slot takes the last
     node, those below it come into new slots at the end."""
     begin, end, used = slots_of(plan)
     more: list[bytes] = []
-    for one in given:
-        *below, top = nodes_of(rows_of(one).serialize(), used + len(more))
-        more += below
-        node = leaf.node(one.leaf)
-        if node not in plan:
-            raise RuntimeError(f"the plan has no leaf {one.leaf}; this is an error of Floe")
-        plan = plan.replace(node, top)
+    for number, scan in rows.items():
+        node = leaf.node(number)
+        if node in plan:
+            *below, top = nodes_of(scan.serialize(), used + len(more))
+            more += below
+            plan = plan.replace(node, top)
     count = (used + len(more)).to_bytes(4, "big")
     head = b"\xa9dsl_plans\xdd" + count + BEFORE + b"\xc0\xa7version\x00"
     return plan[:begin] + head + plan[end:] + b"".join(BEFORE + node + AFTER for node in more)
@@ -57,7 +57,7 @@ def slots_of(plan: bytes) -> tuple[int, int, int]:
 
 
 def nodes_of(plan: bytes, first: int) -> list[bytes]:
-    """The nodes of a plan of rows_of, the root last; numbered so that they may stand in slots from
+    """The nodes of a plan of scans, the root last; numbered so that they may stand in slots from
     `first` on."""
     nodes = plan[slots_of(plan)[1] + len(BEFORE) : -len(AFTER)].split(AFTER + BEFORE)
     return [KEY.sub(lambda key: slot(first - 1 + key[1][0]), node) for node in nodes]
@@ -67,12 +67,17 @@ def slot(number: int) -> bytes:
     return b"\x82\xa3idx\xce" + number.to_bytes(4, "big") + AFTER
 
 
+def unread(schema: pl.Schema) -> pl.LazyFrame:
+    """No rows. Polars looks through it several times faster than it asks a leaf."""
+    return pl.scan_parquet([], schema=schema, glob=False, hive_partitioning=False)
+
+
 def rows_of(given: Input) -> pl.LazyFrame:
     """The files, one after the other. They may have more columns than the leaf: what other stages
     want. Without a schema: all columns of the files, of which there are some then."""
     schema = leaf.read_schema(given.schema) if given.schema else None
     if not given.paths:
-        return pl.scan_parquet([], schema=schema, glob=False, hive_partitioning=False)
+        return unread(schema)
     rows = SCANS[given.parquet](list(given.paths))
     if schema is not None:
         rows = rows.select(schema.names())

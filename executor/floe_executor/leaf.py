@@ -1,8 +1,8 @@
 """The leaves of a stage's plan: where the rows of earlier stages come in.
 
 The planner puts a Resolver node in place of an input that it cut off, and writes it by hand: only
-the Leaf's `number` travels. When a plan is only looked at, Polars asks the leaf for names and
-dtypes, and tells it what it would push through. Before a plan runs, inputs.py replaces its leaves.
+the Leaf's `number` travels. When a plan is optimized, Polars tells the leaf what it would push
+through. For all else, inputs.py puts scans in place of leaves.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -46,11 +46,11 @@ _bound: dict[int, Unread] = {}
 
 
 @contextmanager
-def bound(leaves: Mapping[int, Unread]) -> Iterator[dict[int, Unread]]:
-    """Within, Leaf(n) is leaves[n]; what is yielded may be added to."""
+def bound(leaves: Mapping[int, Unread]) -> Iterator[None]:
+    """Within, Leaf(n) is leaves[n]."""
     _bound.update(leaves)
     try:
-        yield _bound
+        yield
     finally:
         _bound.clear()
 
