@@ -114,7 +114,8 @@ static const setting ROWS[] = {
     {"worker.shuffle_service.public_addr", 0, SETTING_ADDRESS, AT(worker.shuffle_public), ANY,
      "The same as other workers reach it. Not set: as for `worker.task_service.public_addr`."},
     {"worker.shuffle_location", 0, SETTING_LOCATION, AT(worker.shuffle_location), ANY,
-     "Where partitions go between stages."},
+     "A folder for what goes between stages; the executors must reach it. Not set: in the "
+     "temporary folder."},
     {"worker.runtimes_dir", 0, SETTING_TEXT, AT(worker.runtimes_dir), ANY,
      "A folder of Python environments, one for each runtime."},
     {"worker.executor_user", 0, SETTING_TEXT, AT(worker.executor_user), 0, 0, "nobody",

