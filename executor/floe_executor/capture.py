@@ -83,6 +83,7 @@ def cheapest(schema: pl.Schema) -> list[str]:
     return [min(schema, key=lambda name: weight(schema[name]))] if schema else []
 
 
+@functools.lru_cache(maxsize=4096)
 def weight(dtype: pl.DataType) -> tuple[bool, int]:
     """Orders dtypes by what a row takes in a file; text may take anything."""
     return dtype in (pl.String, pl.Binary), leaf.empty_column(dtype).extend_constant(None, 64).estimated_size()

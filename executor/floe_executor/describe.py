@@ -165,7 +165,8 @@ def cast(expr: bytes, found: pl.DataType, wanted: pl.DataType) -> bytes:
 
 
 def source(frame: pl.LazyFrame, schema: pl.Schema) -> Source:
-    found = Source(schema=leaf.write_schema(schema), frame=leaf.empty_frame(schema).lazy().serialize())
+    empty = leaf.empty_frame(schema)
+    found = Source(schema=empty.serialize(), frame=empty.lazy().serialize())
     kind, paths, sizes = files_of(frame)
     if kind == "frame":
         found.rows = frame.select(pl.len()).collect(engine="in-memory").item()
