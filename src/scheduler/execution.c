@@ -208,7 +208,7 @@ static void on_described(execution *x) {
 /* ---- stages ---- */
 
 static bool is_finished(const execution *x, const stage *st) {
-  if (st->within) st = st->within;
+  while (st->within) st = st->within;
   const step *run = x->stages[st->number];
   return run && run->finished;
 }
@@ -286,8 +286,15 @@ static void finish_result(execution *x) {
   if (r != RC_OK) fail(x, &e);
 }
 
+/* An error of ours, which must not be a query that hangs. */
+static void fail_stuck(execution *x) {
+  err e = {0};
+  ERR(&e, RC_INTERNAL, "none of the query's stages can run next; this is an error of Floe");
+  fail(x, &e);
+}
+
 static void open_ready(execution *x) {
-  bool all_finished = true;
+  bool all_finished = true, runs = false;
   for (size_t i = 0; i < x->planning->graph.n; i++) {
     stage *st = x->planning->graph.stages[i];
     uint32_t first_part = 0;
@@ -296,8 +303,12 @@ static void open_ready(execution *x) {
     err e = {0};
     if (opens && !fuse(x, st, &e)) open_stage(x, st, first_part);
     all_finished = all_finished && is_finished(x, st);
+    runs = runs || (x->stages[i] && !x->stages[i]->finished);
   }
-  if (all_finished) finish_result(x);
+  if (all_finished)
+    finish_result(x);
+  else if (!runs)
+    fail_stuck(x);
 }
 
 static bool reads(const stage *consumer, const stage *producer) {

@@ -105,6 +105,17 @@ def test_rows_are_sorted_by_ranges(services: Start, remote_to: Connect) -> None:
     wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
 
 
+def test_stages_of_few_rows_run_within_their_readers(services: Start, remote_to: Connect) -> None:
+    cluster = services(scheduler_extra="[scheduler.planner]\nsmall_rows = 0\nreplicate_rows = 0\npartitions = 3")
+    total = rows().group_by("k", "s").agg(pl.col("v").sum()).group_by("s").agg(pl.col("v").max())
+    query = total.sort("v").head(20).group_by("v").len().sort("v")
+    result = remote_to(cluster).execute(query)
+    assert_same(result.lazy().collect(), query.collect(), ordered=True)
+    shown = stages_of(cluster, newest(cluster)["id"])
+    assert [stage["run"] is not None for stage in shown["stages"]] == [True, False, False, True]
+    assert result.finished_stages == result.total_stages == 4
+
+
 def test_parts_and_head(services: Start, remote_to: Connect) -> None:
     """A result of several parts is one frame, in order, and its first rows are those of the parts."""
     cluster = services(scheduler_extra=FORCED)
