@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,18 @@ WAYS = (
     Way("unpushed", 5, NOTHING_IS_SMALL | {"partitions": 5, "broadcast_rows": 0, "pushdown": "false"}),
     Way("alone", 1, NOTHING_IS_SMALL | {"partitions": 4, "broadcast_rows": 10**12, "pushdown": "false"}),
 )
+
+
+FORCED = [way for way in WAYS if way.forced]
+
+
+def in_turn(cases: Sequence[Any], ways: Sequence[Way], each: int = 1) -> pytest.MarkDecorator:
+    """Parametrizes `case`: every case in `each` of the ways; in all of them if FLOE_WAYS is `all`."""
+    each = len(ways) if os.environ.get("FLOE_WAYS") == "all" else each
+    pairs = [(c, w) for j, w in enumerate(ways) for i, c in enumerate(cases) if (i + j) % len(ways) < each]
+    return pytest.mark.parametrize(
+        ("case", "distributing"), pairs, indirect=["distributing"], ids=lambda x: getattr(x, "name", None), scope="session"
+    )
 
 
 @pytest.fixture(scope="session", params=WAYS, ids=lambda way: way.name)

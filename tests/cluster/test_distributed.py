@@ -1,16 +1,15 @@
-"""tests/cluster/test_distributed.py: distributed queries equal local Polars, in every way.
+"""tests/cluster/test_distributed.py: the queries of frames.py, distributed, equal local Polars.
 SPDX-License-Identifier: Apache-2.0
 """
 
 from __future__ import annotations
 
-import pytest
-from conftest import Remote
+from conftest import WAYS, Remote, in_turn
 from equality import check, local_answer
 from frames import FRAMES, Data, Frame
 
 
-@pytest.mark.parametrize("frame", [f for f in FRAMES if not f.heavy], ids=lambda f: f.name)
-def test_frame(frame: Frame, distributed: Remote, data: Data) -> None:
-    query = frame.build(data)
-    check(query, local_answer(query), distributed, ordered=frame.ordered)
+@in_turn([f for f in FRAMES if not f.heavy], WAYS, each=2)
+def test_frame(case: Frame, distributed: Remote, data: Data) -> None:
+    query = case.build(data)
+    check(query, local_answer(query), distributed, ordered=case.ordered)

@@ -1,8 +1,8 @@
 """tests/cluster/test_pdsh.py: the 22 queries of PDS-H, distributed, equal local Polars.
 SPDX-License-Identifier: Apache-2.0
 
-FLOE_PDSH_SCALE is the scale factor (0.05 here: all answers have rows), FLOE_PDSH_DATA a folder that
-keeps the tables for the next run.
+FLOE_PDSH_SCALE is the scale factor (0.05: all answers have rows), FLOE_PDSH_DATA a folder that keeps
+the tables for the next run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pdsh
 import polars as pl
 import pytest
 from cluster import temporary_folder
-from conftest import Remote
+from conftest import WAYS, Remote, in_turn
 from equality import Answer, check, local_answer
 
 SCALE = float(os.environ.get("FLOE_PDSH_SCALE", "0.05"))
@@ -44,11 +45,23 @@ def expected() -> Iterator[Expected]:
         shutil.rmtree(folder)
 
 
+@dataclass(frozen=True)
+class Case:
+    number: int
+    layout: str
+
+    @property
+    def name(self) -> str:
+        return f"q{self.number}-{self.layout}"
+
+
+CASES = [Case(number, layout) for number in range(1, 23) for layout in pdsh.LAYOUTS]
+
+
 @pytest.mark.seconds(60 + 300 * SCALE)
-@pytest.mark.parametrize("layout", pdsh.LAYOUTS)
-@pytest.mark.parametrize("number", range(1, 23))
-def test_query(number: int, layout: str, distributed: Remote, expected: Expected) -> None:
-    query, answer = expected(number, layout)
+@in_turn(CASES, WAYS, each=2)
+def test_query(case: Case, distributed: Remote, expected: Expected) -> None:
+    query, answer = expected(case.number, case.layout)
     assert isinstance(answer, pl.DataFrame)
     assert answer.height > 0
     check(query, answer, distributed, ordered=True)
