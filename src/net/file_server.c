@@ -24,7 +24,7 @@
 enum {
   THREADS = 4,
   MAX_CONNECTIONS = 4096,
-  CONNECTION_BYTES = 256 * 1024, /* touched when a file is sent: half of it is a chunk */
+  CONNECTION_BYTES = 64 * 1024, /* half of it is a chunk of a file */
   BACKLOG = 1024,
   IDLE_SECONDS = 60,
 };

@@ -264,6 +264,29 @@ def test_a_file_that_is_gone(pair: list[Worker], folder: Path) -> None:
     drop(pair[0], q)
 
 
+def test_a_file_that_goes_while_it_is_read(pair: list[Worker], folder: Path) -> None:
+    """What Polars raises then is not the query's fault."""
+
+    def fail_later(_: int) -> int:
+        import time
+
+        time.sleep(1)
+        raise ValueError("some error")
+
+    q = query()
+    given = files(pair[0], write(pair[0], q))
+    frame = pl.concat([leaf.frame(0).select("a"), udf(fail_later)])
+    for goes in (False, True):
+        call = reading(pair[1], q, given, frame, local=folder / "q")
+        wait_until(lambda: (folder / "q").exists(), "the task began")
+        time.sleep(0.3)
+        if goes:
+            drop(pair[0], q)
+        failure = call.result(60).failure
+        assert failure.kind == (pb.FAILURE_INPUT_LOST if goes else pb.FAILURE_QUERY), failure
+        assert ("is lost" if goes else "some error") in failure.message
+
+
 def test_a_file_that_cannot_be_fetched(apart: list[Worker], folder: Path) -> None:
     q = query()
     writer, reader = apart
@@ -557,11 +580,11 @@ def test_a_task_that_plants_links(pair: list[Worker], folder: Path) -> None:
     attempt, outside = str(uuid.uuid4()), str(folder)
 
     def plant(value: int) -> int:
+        import contextlib
         import os
 
-        place = f"{top}/{q}/{attempt}"
-        if not os.path.lexists(place + "/link"):
-            os.symlink(outside, place + "/link")
+        with contextlib.suppress(FileExistsError):  # called for each value
+            os.symlink(outside, f"{top}/{q}/{attempt}/link")
         return value
 
     frame = pl.LazyFrame({"a": [1, 2]}).select(pl.col("a").map_elements(plant, return_dtype=pl.Int64))
