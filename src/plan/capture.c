@@ -130,27 +130,17 @@ static plan_bytes copied(arena *a, ProtobufCBinaryData from) {
   return (plan_bytes){to, from.len};
 }
 
-static const dsl_node *with_request(const Planning__CapturedStage *s, const dsl_node *tree,
-                                    arena *a) {
+/* A limit counts the rows of a consumer's task, not those of one that feeds several. */
+static const dsl_node *with_request(const Planning__CapturedStage *s, const stage *st, arena *a) {
+  const dsl_node *tree = st->tree;
+  bool divided = st->output.n_keys || st->output.range.data;
   for (size_t i = 0; i < s->n_filters; i++) tree = dsl_filter(a, copied(a, s->filters[i]), tree);
-  if (s->has_limit) tree = dsl_slice(a, 0, s->limit, tree);
+  if (s->has_limit && !divided) tree = dsl_slice(a, 0, s->limit, tree);
   if (!s->has_columns) return tree;
   plan_bytes *columns = ARENA_NEW(a, plan_bytes, s->n_columns + 1);
   for (size_t i = 0; i < s->n_columns; i++)
     columns[i] = expr_column(a, (expr_name){s->columns[i], strlen(s->columns[i])});
   return dsl_select(a, columns, s->n_columns, tree);
-}
-
-static void take_filters(stage_graph *g, const stage *producer, const Planning__CapturedStage *s,
-                         arena *a) {
-  for (size_t i = 0; s->n_filters && i < g->n; i++)
-    for (size_t k = 0; k < g->stages[i]->n_leaves; k++) {
-      stage_leaf *l = g->stages[i]->leaves[k];
-      if (l->producers[0] != producer) continue; /* all producers of a leaf have the same filters */
-      l->n_applied = s->n_filters;
-      l->applied = ARENA_NEW(a, plan_bytes, s->n_filters);
-      for (size_t f = 0; f < s->n_filters; f++) l->applied[f] = copied(a, s->filters[f]);
-    }
 }
 
 /* ---- leaves ---- */
@@ -214,8 +204,7 @@ rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response
       return ERR(e, RC_INVALID, "stage %zu: nobody asks for any of its columns", i);
     TRY(take_leaves(st, s, a, e));
     if (st->final) continue;
-    st->tree = with_request(s, st->tree, a);
-    take_filters(g, st, s, a);
+    st->tree = with_request(s, st, a);
   }
   return RC_OK;
 }

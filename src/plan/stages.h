@@ -35,8 +35,6 @@ typedef struct stage_leaf {
   leaf_read read;
   stage *const *producers; /* in the order of their rows; usually one */
   size_t n_producers;
-  plan_bytes *applied; /* filters that the producers have applied */
-  size_t n_applied;
   plan_bytes schema; /* after capture: an empty frame of the columns that the stage wants */
 } stage_leaf;
 

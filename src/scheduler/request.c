@@ -122,9 +122,6 @@ static Cluster__TaskInput *input_of(draft *d, const stage_leaf *leaf) {
   Cluster__TaskInput *in = new_input(d, leaf, leaf->schema);
   in->leaf = leaf->number;
   in->broadcast = leaf->read == LEAF_BROADCAST;
-  in->n_applied_filters = leaf->n_applied;
-  in->applied_filters = ARENA_NEW(&d->arena, ProtobufCBinaryData, leaf->n_applied);
-  for (size_t i = 0; i < leaf->n_applied; i++) in->applied_filters[i] = view(leaf->applied[i]);
   return in;
 }
 

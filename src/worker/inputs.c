@@ -97,8 +97,6 @@ static Executor__Input *locate_leaf(locating *l, const Cluster__TaskInput *from)
   executor__input__init(to);
   to->leaf = from->leaf;
   to->schema = from->schema;
-  to->n_applied_filters = from->n_applied_filters;
-  to->applied_filters = from->applied_filters;
   to->broadcast = from->broadcast;
   to->paths = ARENA_NEW(&in->memory, char *, from->n_files + 1);
   for (size_t i = 0; i < from->n_files; i++)

@@ -189,7 +189,6 @@ class LocalCluster:
             leaf=use["leaf"],
             paths=self._paths(use, stages, task),
             schema=bytes.fromhex(use["schema"]),
-            applied_filters=[bytes.fromhex(f) for f in use["applied"]],
             broadcast=use["read"] == LEAF_BROADCAST,
         )
 

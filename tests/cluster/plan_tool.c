@@ -130,12 +130,7 @@ static void write_facts(const stage *st, uint32_t n_tasks) {
       buf_printf(&b, "%s%u", p ? "," : "", l->producers[p]->number);
     buf_puts(&b, "],\"schema\":");
     put_hex(&b, l->schema);
-    buf_puts(&b, ",\"applied\":[");
-    for (size_t f = 0; f < l->n_applied; f++) {
-      if (f) buf_puts(&b, ",");
-      put_hex(&b, l->applied[f]);
-    }
-    buf_puts(&b, "]}");
+    buf_puts(&b, "}");
   }
   buf_puts(&b, "]}");
   write_frame(b.data, b.len);
