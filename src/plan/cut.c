@@ -538,40 +538,67 @@ static void count_shared(cut *c, const dsl_node *n) {
 
 /* ---- all together ---- */
 
-static rc cut_by_kind(cut *c, const dsl_node *n, order need, fragment *out) {
-  switch (n->kind) {
-  case DSL_SCAN:
-  case DSL_FRAME_SCAN:
-  case DSL_PYTHON_SCAN:
-  case DSL_RESOLVER:
-    cut_source(c, n, out);
-    return RC_OK;
-  case DSL_CACHE:
-  case DSL_IR:
-    return transparent(c, n, need, out);
-  case DSL_FILTER:
-  case DSL_SELECT:
-  case DSL_HSTACK:
-    return cut_rows(c, n, need, out);
-  case DSL_GROUP_BY:
-    return cut_group_by(c, n, need, out);
-  case DSL_DISTINCT:
-    return cut_distinct(c, n, need, out);
-  case DSL_JOIN:
-    return cut_join(c, n, need, out);
-  case DSL_SORT:
-    return cut_sort(c, n, need, out);
-  case DSL_SLICE:
-    return cut_slice(c, n, need, out);
-  case DSL_MAP_FUNCTION:
-    return cut_map(c, n, need, out);
-  case DSL_MATCH_TO_SCHEMA:
-    return cut_match(c, n, need, out);
-  case DSL_UNION:
-    return cut_union(c, n, need, out);
-  default:
-    return cut_on_one(c, n, out);
-  }
+static rc on_one_task(cut *c, const dsl_node *n, order need, fragment *out) {
+  (void)need;
+  return cut_on_one(c, n, out);
+}
+
+static rc source(cut *c, const dsl_node *n, order need, fragment *out) {
+  (void)need;
+  cut_source(c, n, out);
+  return RC_OK;
+}
+
+#define ONE_TASK "on one task, over what its inputs bring there"
+
+static const struct {
+  rc (*rule)(cut *, const dsl_node *, order need, fragment *);
+  const char *text; /* for docs/reference/distribution.md */
+} RULES[] = {
+    [DSL_SCAN] = {source, "parquet, ipc, csv, ndjson: by files; one or few parquet or ipc files by "
+                          "rows; with row numbers, hive folders, a slice or other formats: on one "
+                          "task; few rows: in every task"},
+    [DSL_FRAME_SCAN] = {source, "by rows; few rows: in every task"},
+    [DSL_PYTHON_SCAN] = {source, ONE_TASK},
+    [DSL_RESOLVER] = {source, ONE_TASK},
+    [DSL_FILTER] = {cut_rows, "where the rows are, if row-wise; else as with_columns"},
+    [DSL_SELECT] = {cut_rows, "where the rows are, if row-wise; aggregates in halves; windows by "
+                              "hash of their keys, if nobody sees the order; else on one task"},
+    [DSL_HSTACK] = {cut_rows, "where the rows are, if row-wise; windows by hash of their keys, if "
+                              "nobody sees the order; else on one task"},
+    [DSL_GROUP_BY] = {cut_group_by,
+                      "aggregates in halves, or rows by hash of the keys; nothing moves when they "
+                      "are there already; with maintain_order, dynamic, rolling: on one task"},
+    [DSL_DISTINCT] = {cut_distinct, "reduced where the rows are, then by hash of the columns; with "
+                                    "maintain_order: on one task"},
+    [DSL_JOIN] = {cut_join, "inner, left, right, full, semi, anti, cross, where: one side to every "
+                            "task, or both by hash of the keys, or where they are already; as-of, "
+                            "validated, or in the order of the right side: on one task"},
+    [DSL_SORT] = {cut_sort, "by ranges of the keys; few rows, or categories: on one task"},
+    [DSL_SLICE] = {cut_slice, "what each part can contribute, then on one task; after a sort the "
+                              "first rows of each part"},
+    [DSL_MAP_FUNCTION] = {cut_map, "explode, rename, unnest, fill_nan, hints: where the rows are; "
+                                   "unpivot, too, if nobody sees the order; row_index, functions "
+                                   "of whole frames: on one task"},
+    [DSL_MATCH_TO_SCHEMA] = {cut_match, "where the rows are"},
+    [DSL_UNION] = {cut_union, "the tasks of the first input, then those of the second, …"},
+    [DSL_CACHE] = {transparent, "as its input"},
+    [DSL_IR] = {transparent, "as its input"},
+    [DSL_SINK] = {on_one_task, "an anonymous result has a part for each task; a destination of the "
+                               "user's one writer"},
+    [DSL_SINK_MULTIPLE] = {on_one_task, "the query runs whole, on one worker"},
+    [DSL_HCONCAT] = {on_one_task, ONE_TASK},
+    [DSL_MERGE_SORTED] = {on_one_task, ONE_TASK},
+    [DSL_GATHER] = {on_one_task, ONE_TASK},
+    [DSL_PIPE_WITH_SCHEMA] = {on_one_task, ONE_TASK},
+    [DSL_PIVOT] = {on_one_task, ONE_TASK},
+    [DSL_SQL] = {on_one_task, ONE_TASK},
+};
+
+void stages_print_reference(buf *out) {
+  buf_puts(out, "| node | how it runs |\n|---|---|\n");
+  for (size_t kind = 0; kind < sizeof RULES / sizeof *RULES; kind++)
+    buf_printf(out, "| %s | %s |\n", dsl_kind_name((dsl_kind)kind), RULES[kind].text);
 }
 
 /* Rows without columns cannot be written to a file, and so not move. */
@@ -582,7 +609,7 @@ static bool has_columns(const cut *c, const dsl_node *n) {
 
 static rc cut_and_check(cut *c, const dsl_node *n, order need, fragment *out) {
   if (!has_columns(c, n) && dsl_n_inputs(n)) return cut_on_one(c, n, out);
-  TRY(cut_by_kind(c, n, need, out));
+  TRY(RULES[n->kind].rule(c, n, need, out));
   /* Each task would make its own choice of order, and its consumer relies on one. */
   if (out->spread == SPREAD_REPLICATED && out->order == ORDER_FREE && need != ORDER_LOST)
     out->spread = SPREAD_ONE;
