@@ -59,21 +59,6 @@ static rc without_sources(request *q, const stage *st, const dsl_node *n, const 
   return RC_OK;
 }
 
-static rc written(request *q, const dsl_node *tree, ProtobufCBinaryData *out, err *e) {
-  spool *plan = spool_new("/", DESCRIBE_MAX_BYTES); /* stays in memory: no frames are left in it */
-  rc r = dsl_write(tree, q->header, NULL, 0, plan, e);
-  size_t got = 0;
-  if (r == RC_OK && spool_len(plan) > DESCRIBE_MAX_BYTES)
-    r = ERR(e, RC_EXHAUSTED, "a stage's plan takes more than %d bytes", DESCRIBE_MAX_BYTES);
-  if (r == RC_OK) {
-    out->len = (size_t)spool_len(plan);
-    out->data = ARENA_NEW(q->a, uint8_t, out->len);
-    r = spool_read(plan, 0, out->data, out->len, &got, e);
-  }
-  spool_free(plan);
-  return r;
-}
-
 static Planning__LeafUse *use_of(arena *a, const stage_leaf *l) {
   Planning__LeafUse *use = ARENA_NEW(a, Planning__LeafUse, 1);
   planning__leaf_use__init(use);
@@ -89,7 +74,7 @@ static rc stage_plan(request *q, const stage *st, Planning__StagePlan **out, err
   planning__stage_plan__init(p);
   const dsl_node *tree;
   TRY(without_sources(q, st, st->tree, &tree, e));
-  TRY(written(q, tree, &p->plan, e));
+  TRY(describe_write(tree, q->header, q->a, &p->plan, e));
   p->n_leaves = st->n_leaves;
   p->leaves = ARENA_NEW(q->a, Planning__LeafUse *, st->n_leaves + 1);
   for (size_t i = 0; i < st->n_leaves; i++) p->leaves[i] = use_of(q->a, st->leaves[i]);

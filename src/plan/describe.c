@@ -10,7 +10,7 @@ typedef struct asking {
   arena *a;
   const uint8_t *header;
   Planning__DescribeRequest *out;
-  size_t bytes;
+  uint64_t bytes; /* of frames and fields so far */
 } asking;
 
 /* ---- questions ---- */
@@ -152,26 +152,40 @@ static void ask_of_node(asking *q, Planning__Node *to, const dsl_node *n) {
 
 /* ---- the request ---- */
 
+static uint64_t frame_bytes(const dsl_node *n) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < n->n_refs; i++)
+    if (n->refs[i].kind == DSL_REF_FRAME) bytes += n->refs[i].frame.len;
+  return bytes;
+}
+
+rc describe_write(const dsl_node *tree, const uint8_t header[79], arena *a,
+                  ProtobufCBinaryData *out, err *e) {
+  spool *plan = spool_new("/", SIZE_MAX); /* in memory: frames were counted before */
+  rc r = dsl_write(tree, header, NULL, 0, plan, e);
+  size_t got = 0;
+  if (r == RC_OK) {
+    out->len = (size_t)spool_len(plan);
+    out->data = ARENA_NEW(a, uint8_t, out->len);
+    r = spool_read(plan, 0, out->data, out->len, &got, e);
+  }
+  spool_free(plan);
+  return r;
+}
+
 /* The node alone, leaves in place of its inputs. */
-static rc write_alone(asking *q, const dsl_node *n, const uint32_t *inputs, plan_bytes *out,
-                      err *e) {
+static rc write_alone(asking *q, const dsl_node *n, const uint32_t *inputs,
+                      ProtobufCBinaryData *out, err *e) {
   size_t n_inputs = dsl_n_inputs(n);
   const dsl_node **leaves = ARENA_NEW(q->a, const dsl_node *, n_inputs + 1);
   for (size_t i = 0; i < n_inputs; i++) leaves[i] = dsl_leaf(q->a, inputs[i]);
-  spool *written = spool_new("/nonexistent", DESCRIBE_MAX_BYTES);
-  rc r = dsl_write(n_inputs ? dsl_with_inputs(q->a, n, leaves) : n, q->header, NULL, 0, written, e);
-  size_t got = 0;
-  if (r == RC_OK && q->bytes + spool_len(written) > DESCRIBE_MAX_BYTES)
-    r = ERR(e, RC_EXHAUSTED, "the frames in the plan take more than %d bytes", DESCRIBE_MAX_BYTES);
-  if (r == RC_OK) {
-    out->len = (size_t)spool_len(written);
-    q->bytes += out->len;
-    uint8_t *copy = ARENA_NEW(q->a, uint8_t, out->len);
-    r = spool_read(written, 0, copy, out->len, &got, e);
-    out->data = copy;
-  }
-  spool_free(written);
-  return r;
+  q->bytes += frame_bytes(n) + n->fields.len;
+  if (q->bytes > DESCRIBE_MAX_BYTES)
+    return ERR(e, RC_EXHAUSTED,
+               "the frames inside the plan take more than %d bytes; write them to files that all "
+               "workers can read",
+               DESCRIBE_MAX_BYTES);
+  return describe_write(n_inputs ? dsl_with_inputs(q->a, n, leaves) : n, q->header, q->a, out, e);
 }
 
 static uint32_t number_of(const described *d, const dsl_node *n) {
@@ -191,9 +205,7 @@ static rc describe_node(asking *q, const dsl_node *n, err *e) {
   }
   Planning__Node *node = ARENA_NEW(q->a, Planning__Node, 1);
   planning__node__init(node);
-  plan_bytes alone;
-  TRY(write_alone(q, n, inputs, &alone, e));
-  node->plan = binary(alone);
+  TRY(write_alone(q, n, inputs, &node->plan, e));
   node->inputs = inputs;
   node->n_inputs = n_inputs;
   ask_of_node(q, node, n);

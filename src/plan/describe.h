@@ -32,6 +32,9 @@ MUST_CHECK rc describe_request(const dsl_node *root, const uint8_t header[79], a
 /* `response` must live as long as `d`. RC_INVALID: it does not fit the request. */
 MUST_CHECK rc describe_take(described *d, const Planning__DescribeResponse *response, err *e);
 
+/* A tree as a plan of its own, in the arena. */
+MUST_CHECK rc describe_write(const dsl_node *tree, const uint8_t header[79], arena *a,
+                             ProtobufCBinaryData *out, err *e);
 const described_node *describe_find(const described *d, const dsl_node *n);
 /* The answer to the question of this kind about input `input` whose first expression is `expr`;
  * NULL: it was not asked. */
