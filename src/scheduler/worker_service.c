@@ -68,6 +68,24 @@ static rc copy_runtime(const Cluster__Runtime *from, sched_runtime *to, err *e) 
   return RC_OK;
 }
 
+/* The tasks of one query exchange rows by hash: the same Polars must hash alike everywhere. */
+static rc check_alike(const scheduler *s, const char *instance_id, const sched_runtime *mine,
+                      size_t n, err *e) {
+  size_t at = 0;
+  for (sched_worker_info w; sched_workers_each(s->sched, &at, &w);) {
+    if (!strcmp(w.instance_id, instance_id)) continue;
+    for (size_t i = 0; i < w.n_runtimes; i++)
+      for (size_t k = 0; k < n; k++)
+        if (!memcmp(w.runtimes[i].plan_header, mine[k].plan_header, sizeof mine[k].plan_header) &&
+            strcmp(w.runtimes[i].fingerprint, mine[k].fingerprint) != 0)
+          return ERR(e, RC_PRECONDITION,
+                     "polars %s of worker %s hashes rows otherwise than that of worker %s; install "
+                     "the same wheel on both",
+                     mine[k].polars_version, instance_id, w.instance_id);
+  }
+  return RC_OK;
+}
+
 static grpc_channel *open_channel(const scheduler *s, const peer *p) {
   grpc_channel_config config = {.host = p->host, .port = p->port, .token = s->conf->cluster.token};
   return grpc_channel_new(s->loop, &config);
@@ -98,6 +116,7 @@ static rc join(scheduler *s, const Cluster__JoinRequest *r, err *e) {
   TRY(check_join(s, r, e));
   sched_runtime runtimes[MAX_RUNTIMES] = {0};
   for (size_t i = 0; i < r->n_runtimes; i++) TRY(copy_runtime(r->runtimes[i], &runtimes[i], e));
+  TRY(check_alike(s, r->instance_id, runtimes, r->n_runtimes, e));
   char *host = NULL;
   int port = 0;
   TRY(split_address(r->task_address, &host, &port, e));
