@@ -109,22 +109,55 @@ WAYS = (
 
 
 FORCED = [way for way in WAYS if way.forced]
+every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 
 
 def in_turn(cases: Sequence[Any], ways: Sequence[Way], each: int = 1) -> pytest.MarkDecorator:
     """Parametrizes `case`: every case in `each` of the ways; in all of them if FLOE_WAYS is `all`."""
     each = len(ways) if os.environ.get("FLOE_WAYS") == "all" else each
     pairs = [(c, w) for j, w in enumerate(ways) for i, c in enumerate(cases) if (i + j) % len(ways) < each]
-    return pytest.mark.parametrize(
-        ("case", "distributing"), pairs, indirect=["distributing"], ids=lambda x: getattr(x, "name", None), scope="session"
-    )
+    return pytest.mark.parametrize(("case", "way"), pairs, ids=lambda x: x.name)
 
 
-@pytest.fixture(scope="session", params=WAYS, ids=lambda way: way.name)
-def distributing(request: pytest.FixtureRequest) -> Iterator[UpCluster]:
-    """A cluster that distributes every query; one after the other in every way."""
-    way: Way = request.param
-    yield from _until_stopped(UpCluster(way.name, workers=way.workers, planner=way.planner))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One way after the other: there is only one cluster of them at a time."""
+
+    def number(item: pytest.Item) -> int:
+        way = item.callspec.params.get("way") if hasattr(item, "callspec") else None
+        return WAYS.index(way) if way else -1
+
+    items.sort(key=number)
+
+
+class Ways:
+    """The cluster of the way that was last asked for."""
+
+    def __init__(self) -> None:
+        self.way: Way | None = None
+        self.started: list[UpCluster] = []
+
+    def cluster(self, way: Way) -> UpCluster:
+        if way is not self.way:
+            self.stop()
+            self.started, self.way = [UpCluster(way.name, workers=way.workers, planner=way.planner)], way
+        return self.started[0]
+
+    def stop(self) -> None:
+        started, self.started, self.way = self.started, [], None
+        _stop_all(started)
+
+
+@pytest.fixture(scope="session")
+def ways() -> Iterator[Ways]:
+    running = Ways()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def distributing(way: Way, ways: Ways) -> UpCluster:
+    """A cluster that distributes in this way."""
+    return ways.cluster(way)
 
 
 @pytest.fixture

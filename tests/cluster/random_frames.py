@@ -197,11 +197,11 @@ class Generator:
 
     def add_source(self) -> Frame:
         r = self.r
-        rows = r.choice([0, 1, 40, 300, 300, 1000, 1000, 1000, MOST_ROWS, MOST_ROWS, MOST_ROWS])
-        kind = r.choice(["parquet"] * 6 + ["frame", "csv", "ipc", "ndjson"])
+        rows = r.choice([0, 1, 40, 300, 300, 300, 1000, 1000, 1000, 1000, MOST_ROWS, MOST_ROWS])
+        kind = r.choice(["parquet"] * 8 + ["frame", "csv", "ipc", "ndjson"])
         if kind == "frame":
             rows = min(rows, 300)
-        cuts = sorted(r.choice([0, rows, r.randint(0, rows)]) for _ in range(r.choice([0, 1, 2, 4, 6])))
+        cuts = sorted(r.choice([0, rows, r.randint(0, rows)]) for _ in range(r.choice([0, 1, 2, 2, 4, 6])))
         edges = [0, *cuts, rows]
         files = tuple(b - a for a, b in itertools.pairwise(edges)) if kind != "frame" else (rows,)
         allowed = [n for n in LOSSLESS.get(kind, tuple(DTYPES)) if n not in ALWAYS]

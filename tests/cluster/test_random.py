@@ -18,7 +18,7 @@ from queue import SimpleQueue
 import polars as pl
 import pytest
 from cluster import UpCluster, open_folder, temporary_folder
-from conftest import WAYS, Remote
+from conftest import WAYS, Remote, Way, every_way
 from equality import assert_same, check, local_answer
 from random_frames import Program, Sources, random_program, shrink
 
@@ -80,8 +80,11 @@ def report(failed: list[tuple[Program, str]], sources: Sources, remote: Remote) 
 
 
 @pytest.mark.seconds(600 + PLANS)
-def test_random(distributing: UpCluster, sources: Sources, record_property: Callable[[str, object], None]) -> None:
-    number = [way.name for way in WAYS].index(distributing.name)
+@every_way
+def test_random(
+    way: Way, distributing: UpCluster, sources: Sources, record_property: Callable[[str, object], None]
+) -> None:
+    number = WAYS.index(way)
     remotes: SimpleQueue[Remote] = SimpleQueue()
     for _ in range(IN_FLIGHT):
         remotes.put(Remote(distributing))
@@ -99,10 +102,10 @@ def test_random(distributing: UpCluster, sources: Sources, record_property: Call
     outcomes = Counter(what for _, what, _ in done)
     ran = len(done) - outcomes["not run"]
     summary = f"seeds from {SEED}, {len(done)} plans: {dict(outcomes)}, with exchanges {outcomes['exchanges'] / max(ran, 1):.0%}"
-    record_property("summary", f"random plans, {distributing.name}: {summary}")
+    record_property("summary", f"random plans, {way.name}: {summary}")
 
     if failed := [(program, why) for program, what, why in done if what == "wrong"]:
         pytest.fail(report(failed, sources, remotes.get()), pytrace=False)
     assert outcomes["not run"] <= NOT_RUN * len(done) + 1, summary
-    if WAYS[number].forced:
+    if way.forced:
         assert outcomes["exchanges"] >= EXCHANGES * ran, summary
