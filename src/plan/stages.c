@@ -88,10 +88,12 @@ static size_t first_file(const Planning__Source *s, uint32_t i, uint32_t n) {
   uint64_t total = 0, before = 0;
   for (size_t k = 0; k < s->n_files; k++) total += s->files[k]->bytes;
   size_t at = 0;
-  while (at < s->n_files && before * n < total * i) before += s->files[at++]->bytes;
-  if (at < i) at = i;
-  size_t latest = s->n_files - (n - i);
-  return at > latest ? latest : at;
+  for (uint32_t task = 1; task <= i; task++) {
+    size_t earliest = at + 1, latest = s->n_files - (n - task);
+    while (at < earliest || (at < latest && before * n < total * task))
+      before += s->files[at++]->bytes;
+  }
+  return at;
 }
 
 static plan_bytes paths_from(const Planning__Source *s, size_t from, size_t to, arena *a) {

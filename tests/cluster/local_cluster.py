@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from cluster import FLOE
 
-BUILD = Path(os.environ["FLOE_BUILD_DIR"])
+BUILD = Path(os.environ.get("FLOE_BUILD_DIR", FLOE.parent))
 sys.path.insert(0, str(BUILD / "executor"))
 
 from floe_executor import capture, describe, leaf, output  # noqa: E402
@@ -171,6 +172,8 @@ class LocalCluster:
     def _divide(self, stage: Stage, partitions: int, folder: str) -> None:
         """Boundaries of all rows, and each task's file again, in ranges."""
         written = [paths for files in stage.files for paths in files.values()]
+        if not written:
+            return
         done = Done()
         rows = pl.scan_ipc([path for paths in written for path in paths], glob=False)
         output.boundaries(rows, Boundaries(partitions=partitions, key=stage.key), done, engine="streaming")
