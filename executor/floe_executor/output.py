@@ -58,10 +58,10 @@ def count(to: Shuffle, done: Done) -> None:
     counts = [scan(os.path.join(to.directory, file.name)).select(pl.len()) for file in done.shuffled]
     for file, counted in zip(done.shuffled, pl.collect_all(counts)):
         file.rows = counted.item()
-    # Nobody reads a file without rows: Polars 2.0.0 panics where it estimates a join of a group_by of one.
-    with_rows = [file for file in done.shuffled if file.rows]
-    del done.shuffled[:]
-    done.shuffled.extend(with_rows)
+    # Nobody may read a file without rows: Polars 2.0.0 panics where it estimates a join of a group_by of one.
+    for file in [file for file in done.shuffled if not file.rows]:
+        os.unlink(os.path.join(to.directory, file.name))
+        done.shuffled.remove(file)
 
 
 def boundaries(rows: pl.LazyFrame, wanted: Boundaries, done: Done, **how: Any) -> None:
