@@ -119,8 +119,9 @@ def test_columns_stand_in_the_order_of_the_schema(tmp_path: Path) -> None:
 
 def test_a_leaf_without_files_is_empty(tmp_path: Path) -> None:
     given = Input(leaf=0, schema=leaf.write_schema(FRAME.schema))
-    query = leaf.frame(0).filter(pl.col("k") > 1).select("s", "k")
-    assert_frame_equal(read(query, tmp_path / "out", given), FRAME.clear().select("s", "k"))
+    query = leaf.frame(0).filter(pl.col("k") > 1).select("s", pl.len())
+    query = pl.concat([query.select(pl.col("s").count()), query.select(s=pl.len())])
+    assert read(query, tmp_path / "out", given).to_series().to_list() == [0, 0]
 
 
 def test_a_leaf_is_found_in_any_slot(tmp_path: Path, parts: list[str]) -> None:
