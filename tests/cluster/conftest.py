@@ -109,12 +109,13 @@ WAYS = (
 
 
 FORCED = [way for way in WAYS if way.forced]
+ALL_WAYS = os.environ.get("FLOE_WAYS") == "all"
 every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 
 
 def in_turn(cases: Sequence[Any], ways: Sequence[Way], each: int = 1) -> pytest.MarkDecorator:
     """Parametrizes `case`: every case in `each` of the ways; in all of them if FLOE_WAYS is `all`."""
-    each = len(ways) if os.environ.get("FLOE_WAYS") == "all" else each
+    each = len(ways) if ALL_WAYS else each
     pairs = [(c, w) for j, w in enumerate(ways) for i, c in enumerate(cases) if (i + j) % len(ways) < each]
     return pytest.mark.parametrize(("case", "way"), pairs, ids=lambda x: x.name)
 
