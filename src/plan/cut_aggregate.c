@@ -102,9 +102,12 @@ static bool read_keys(cut *c, grouping *g) {
   return cut_hashable(c, g->dn, dsl_field(g->node, "keys"));
 }
 
+/* One value of each group, the same in every order of its rows. A row-wise one makes a list. */
 static bool in_any_order(const plan_bytes *items, size_t n) {
-  for (size_t i = 0; i < n; i++)
-    if (expr_read(items[i]).order || expr_read(items[i]).class == EXPR_OTHER) return false;
+  for (size_t i = 0; i < n; i++) {
+    expr_facts f = expr_read(items[i]);
+    if (f.order || (f.class != EXPR_SCALAR && f.class != EXPR_AGGREGATE)) return false;
+  }
   return true;
 }
 

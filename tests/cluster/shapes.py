@@ -337,6 +337,8 @@ shapes(
     ).group_by("k").agg(col("n").sum(), pl.len()),
     group_by_nested_values=lambda t: t.facts.group_by("k").agg(l=col("nums").first(), s=col("rec").last(), a=col("pair").count()),
     group_by_implode=lambda t: t.facts.group_by("k").agg(col("id"), texts=col("text").filter(col("n") > 50)),
+    group_by_rows_listed=lambda t: t.single.group_by("k").agg("id", least=col("n").min()),
+    group_by_rows_computed=lambda t: t.single.group_by("k").agg(col("id") * 2, col("n").filter(col("flag")), z=col("n").drop_nulls()),
     pivot_lists=lambda t: t.facts.pivot("enum", on_columns=["low", "mid", "high"], index=["k"], values="n", aggregate_function="max"),
 )  # fmt: skip
 shapes(
