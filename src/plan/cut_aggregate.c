@@ -103,10 +103,11 @@ static bool read_keys(cut *c, grouping *g) {
 }
 
 /* One value of each group, the same in every order of its rows. A row-wise one makes a list. */
+/* A value that is no aggregate becomes the list of its group, in the order of the rows. */
 static bool in_any_order(const plan_bytes *items, size_t n) {
   for (size_t i = 0; i < n; i++) {
     expr_facts f = expr_read(items[i]);
-    if (f.order || (f.class != EXPR_SCALAR && f.class != EXPR_AGGREGATE)) return false;
+    if (f.order || (f.class != EXPR_AGGREGATE && f.class != EXPR_SCALAR)) return false;
   }
   return true;
 }

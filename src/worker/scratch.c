@@ -117,14 +117,24 @@ static rc make_file(const char *path, const executor_user *user, err *e) {
   return failed ? ERR_ERRNO(e, failed, "giving %s to the executors", path) : RC_OK;
 }
 
+/* Another attempt of the query, which came to nothing, may remove the empty folder in between. */
+static rc make_file_in_folder(output *o, const scratch *s, err *e) {
+  enum { TIMES = 5 };
+  rc r = RC_INTERNAL;
+  for (int i = 0; i < TIMES; i++) {
+    TRY(tree_make(o->directory, &o->made_directory, e));
+    r = make_file(o->scratch_path, &s->user, e);
+    if (r == RC_OK || access(o->directory, F_OK) == 0) return r;
+  }
+  return r;
+}
+
 rc output_prepare(output *o, const scratch *s, err *e) {
   if (!o->scratch_path) return RC_OK;
-  if (o->directory) {
-    TRY(tree_make(o->directory, &o->made_directory, e));
-    if (symlink(o->scratch_path, o->marker))
-      return ERR_ERRNO(e, errno, "noting an attempt in %s", s->dir);
-  }
-  return make_file(o->scratch_path, &s->user, e);
+  if (!o->directory) return make_file(o->scratch_path, &s->user, e);
+  if (symlink(o->scratch_path, o->marker))
+    return ERR_ERRNO(e, errno, "noting an attempt in %s", s->dir);
+  return make_file_in_folder(o, s, e);
 }
 
 rc output_commit(output *o, err *e) {
