@@ -153,7 +153,7 @@ static bool halve(cut *c, const grouping *g, aggregate_split *split) {
     if (expr_read(g->aggs[i]).impure) return false;
   size_t n_typed;
   plan_bytes *all = ARENA_NEW(c->a, plan_bytes, g->n_aggs + g->n_having + 1);
-  memcpy(all, g->aggs, g->n_aggs * sizeof *all);
+  if (g->n_aggs) memcpy(all, g->aggs, g->n_aggs * sizeof *all);
   if (g->n_having) memcpy(all + g->n_aggs, g->having, g->n_having * sizeof *all);
   const aggregate_typed *typed = typed_of(c, g->dn, all, g->n_aggs + g->n_having, &n_typed);
   return aggregate_split_all(c->a, g->aggs, g->n_aggs, g->having, g->n_having, typed, n_typed,

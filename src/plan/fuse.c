@@ -4,8 +4,6 @@
  * the first: they become one plan, run by one task, which reads everything. */
 #include "plan/stages.h"
 
-#include <string.h>
-
 static bool is_read_by(const stage_leaf *l, const stage *producer) {
   for (size_t i = 0; i < l->n_producers; i++)
     if (l->producers[i] == producer) return true;
@@ -34,7 +32,7 @@ static const dsl_node *with_tree(arena *a, const dsl_node *n, uint32_t leaf, con
 }
 
 void stages_fuse(stage *reader, stage *producer, arena *a) {
-  stage_leaf **leaves = ARENA_NEW(a, stage_leaf *, reader->n_leaves + producer->n_leaves);
+  stage_leaf **leaves = ARENA_NEW(a, stage_leaf *, reader->n_leaves + producer->n_leaves + 1);
   size_t n = 0;
   for (size_t i = 0; i < reader->n_leaves; i++) {
     if (is_read_by(reader->leaves[i], producer))
@@ -42,8 +40,7 @@ void stages_fuse(stage *reader, stage *producer, arena *a) {
     else
       leaves[n++] = reader->leaves[i];
   }
-  memcpy(leaves + n, producer->leaves, producer->n_leaves * sizeof *leaves);
-  n += producer->n_leaves;
+  for (size_t i = 0; i < producer->n_leaves; i++) leaves[n++] = producer->leaves[i];
   for (size_t i = 0; i < n; i++) leaves[i]->read = LEAF_ALL;
   reader->leaves = leaves;
   reader->n_leaves = n;
