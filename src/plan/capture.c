@@ -3,7 +3,7 @@
  * Every stage goes to Polars with leaves in place of its inputs and of its sources, so that nothing
  * is opened; Polars says which columns, filters and limits it wants of each leaf, and they are put
  * on top of the stage that makes its rows (proto/planning.proto). The filters stay in the
- * consumer's plan as well: its leaf says that they are applied. */
+ * consumer's plan as well, and are applied again. */
 #include "plan/stages.h"
 
 #include <string.h>
@@ -15,6 +15,9 @@ typedef struct request {
   arena *a;
   Planning__CaptureRequest *out;
   uint32_t n_leaves; /* numbers from here on stand for sources */
+  const stage *st;   /* whose plan is written */
+  rc outcome;
+  err *e;
 } request;
 
 /* ---- the request ---- */
@@ -31,32 +34,28 @@ static const described_node *description_of(const request *q, const stage *st, c
   return describe_find(q->d, n);
 }
 
-static rc source_leaf(request *q, const stage *st, const dsl_node *n, const dsl_node **leaf,
-                      err *e) {
-  const described_node *dn = description_of(q, st, n);
-  if (!dn || !dn->answer->source)
-    return ERR(e, RC_INTERNAL, "a %s was not described", dsl_kind_name(n->kind));
-  uint32_t number = q->n_leaves + (uint32_t)(dn - q->d->nodes);
+static void add_source(request *q, uint32_t number, const Planning__Source *from) {
   Planning__CaptureRequest *out = q->out;
-  *leaf = dsl_leaf(q->a, number);
   for (size_t i = 0; i < out->n_sources; i++)
-    if (out->sources[i]->leaf == number) return RC_OK;
+    if (out->sources[i]->leaf == number) return;
   Planning__CapturedLeaf *source = ARENA_NEW(q->a, Planning__CapturedLeaf, 1);
   planning__captured_leaf__init(source);
   source->leaf = number;
-  source->schema = dn->answer->source->schema;
+  source->schema = from->schema;
   out->sources[out->n_sources++] = source;
-  return RC_OK;
 }
 
-static rc without_sources(request *q, const stage *st, const dsl_node *n, const dsl_node **out,
-                          err *e) {
-  if (is_source(n)) return source_leaf(q, st, n, out, e);
-  size_t n_inputs = dsl_n_inputs(n);
-  const dsl_node **inputs = ARENA_NEW(q->a, const dsl_node *, n_inputs + 1);
-  for (size_t i = 0; i < n_inputs; i++) TRY(without_sources(q, st, dsl_input(n, i), &inputs[i], e));
-  *out = n_inputs ? dsl_with_inputs(q->a, n, inputs) : n;
-  return RC_OK;
+static const dsl_node *source_leaf(void *arg, const dsl_node *n) {
+  request *q = arg;
+  if (!is_source(n)) return NULL;
+  const described_node *dn = description_of(q, q->st, n);
+  if (!dn || !dn->answer->source) {
+    q->outcome = ERR(q->e, RC_INTERNAL, "a %s was not described", dsl_kind_name(n->kind));
+    return n;
+  }
+  uint32_t number = q->n_leaves + (uint32_t)(dn - q->d->nodes);
+  add_source(q, number, dn->answer->source);
+  return dsl_leaf(q->a, number);
 }
 
 static Planning__LeafUse *use_of(arena *a, const stage_leaf *l) {
@@ -72,8 +71,9 @@ static Planning__LeafUse *use_of(arena *a, const stage_leaf *l) {
 static rc stage_plan(request *q, const stage *st, Planning__StagePlan **out, err *e) {
   Planning__StagePlan *p = *out = ARENA_NEW(q->a, Planning__StagePlan, 1);
   planning__stage_plan__init(p);
-  const dsl_node *tree;
-  TRY(without_sources(q, st, st->tree, &tree, e));
+  q->st = st;
+  const dsl_node *tree = dsl_replace(q->a, st->tree, source_leaf, q);
+  TRY(q->outcome);
   TRY(describe_write(tree, q->header, q->a, &p->plan, e));
   p->n_leaves = st->n_leaves;
   p->leaves = ARENA_NEW(q->a, Planning__LeafUse *, st->n_leaves + 1);
@@ -101,7 +101,8 @@ rc stages_capture_request(const stage_graph *g, const described *d, const uint8_
   planning__capture_request__init(out);
   out->sources = ARENA_NEW(a, Planning__CapturedLeaf *, d->n + 1);
   out->stages = ARENA_NEW(a, Planning__StagePlan *, g->n + 1);
-  request q = {g, d, header, a, out, leaves_in(g)};
+  request q = {
+      .g = g, .d = d, .header = header, .a = a, .out = out, .n_leaves = leaves_in(g), .e = e};
   for (; out->n_stages < g->n; out->n_stages++)
     TRY(stage_plan(&q, g->stages[out->n_stages], &out->stages[out->n_stages], e));
   return RC_OK;
@@ -116,9 +117,13 @@ static plan_bytes copied(arena *a, ProtobufCBinaryData from) {
 }
 
 /* A limit counts the rows of a consumer's task, not those of one that feeds several. */
-static const dsl_node *with_request(const Planning__CapturedStage *s, const stage *st, arena *a) {
+static const dsl_node *with_request(stage_graph *g, const Planning__CapturedStage *s,
+                                    const stage *st, arena *a) {
   const dsl_node *tree = st->tree;
   bool divided = st->output.n_keys || st->output.range.data;
+  g->fired[RULE_PUSHED_COLUMNS] += s->has_columns;
+  g->fired[RULE_PUSHED_FILTER] += s->n_filters > 0;
+  g->fired[RULE_PUSHED_LIMIT] += s->has_limit && !divided;
   for (size_t i = 0; i < s->n_filters; i++) tree = dsl_filter(a, copied(a, s->filters[i]), tree);
   if (s->has_limit && !divided) tree = dsl_slice(a, 0, s->limit, tree);
   if (!s->has_columns) return tree;
@@ -143,23 +148,20 @@ static const Planning__CapturedUse *use_in(const Planning__CapturedStage *s, uin
 }
 
 /* Above each leaf the select that gives it the columns which the plan names. */
-static const dsl_node *with_leaves(const Planning__CapturedStage *s, const dsl_node *n, arena *a) {
+typedef struct wanted {
+  const Planning__CapturedStage *stage;
+  arena *a;
+} wanted;
+
+static const dsl_node *with_columns(void *arg, const dsl_node *n) {
+  const wanted *w = arg;
   uint32_t number;
-  if (dsl_is_leaf(n, &number)) {
-    const Planning__CapturedUse *use = use_in(s, number);
-    if (!use->n_exprs) return n;
-    plan_bytes *exprs = ARENA_NEW(a, plan_bytes, use->n_exprs);
-    for (size_t i = 0; i < use->n_exprs; i++) exprs[i] = copied(a, use->exprs[i]);
-    return dsl_select(a, exprs, use->n_exprs, n);
-  }
-  size_t n_inputs = dsl_n_inputs(n);
-  const dsl_node **inputs = ARENA_NEW(a, const dsl_node *, n_inputs + 1);
-  bool changed = false;
-  for (size_t i = 0; i < n_inputs; i++) {
-    inputs[i] = with_leaves(s, dsl_input(n, i), a);
-    changed |= inputs[i] != dsl_input(n, i);
-  }
-  return changed ? dsl_with_inputs(a, n, inputs) : n;
+  if (!dsl_is_leaf(n, &number)) return NULL;
+  const Planning__CapturedUse *use = use_in(w->stage, number);
+  if (!use->n_exprs) return n;
+  plan_bytes *exprs = ARENA_NEW(w->a, plan_bytes, use->n_exprs);
+  for (size_t i = 0; i < use->n_exprs; i++) exprs[i] = copied(w->a, use->exprs[i]);
+  return dsl_select(w->a, exprs, use->n_exprs, n);
 }
 
 static rc take_leaves(stage *st, const Planning__CapturedStage *s, arena *a, err *e) {
@@ -173,7 +175,7 @@ static rc take_leaves(stage *st, const Planning__CapturedStage *s, arena *a, err
                  s->leaves[i]->leaf);
     l->schema = copied(a, s->leaves[i]->schema);
   }
-  st->tree = with_leaves(s, st->tree, a);
+  st->tree = dsl_replace(a, st->tree, with_columns, &(wanted){s, a});
   return RC_OK;
 }
 
@@ -189,7 +191,7 @@ rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response
       return ERR(e, RC_INVALID, "stage %zu: nobody asks for any of its columns", i);
     TRY(take_leaves(st, s, a, e));
     if (st->final) continue;
-    st->tree = with_request(s, st, a);
+    st->tree = with_request(g, s, st, a);
   }
   return RC_OK;
 }

@@ -11,6 +11,10 @@ static bool satisfies(order have, order need) {
   return have == ORDER_FREE || have >= need;
 }
 
+void cut_decided(cut *c, plan_rule rule) {
+  c->g->fired[rule]++;
+}
+
 /* ---- fragments ---- */
 
 static const dsl_node *wrap_node(cut *c, const void *arg, const dsl_node *tree) {
@@ -51,6 +55,13 @@ static bool has_name(const key_set *set, expr_name name) {
   return false;
 }
 
+bool cut_plain_keys(cut *c, const plan_bytes *keys, size_t n, key_set *names) {
+  *names = (key_set){ARENA_NEW(c->a, expr_name, n), n};
+  for (size_t i = 0; i < n; i++)
+    if (!expr_is_column(keys[i], &names->names[i])) return false;
+  return true;
+}
+
 bool fragment_is_hashed_by(const fragment *f, const key_set *keys) {
   for (size_t i = 0; i < f->n_hashed; i++) {
     bool within = true;
@@ -73,6 +84,7 @@ void cut_inputs_on_one(cut *c, const dsl_node *n, const fragment *inputs, fragme
     f.determinate &= input.determinate;
     f.order = input.order < f.order ? input.order : f.order;
   }
+  cut_decided(c, RULE_ONE_TASK);
   f.n_branches = 1;
   f.branches = ARENA_NEW(c->a, branch, 1);
   f.branches->tree = n_inputs ? dsl_with_inputs(c->a, n, trees) : n;
@@ -175,10 +187,10 @@ static rc cut_windows(cut *c, const dsl_node *n, const rows_facts *facts, order 
     cut_inputs_on_one(c, n, &f, out);
     return RC_OK;
   }
+  cut_decided(c, RULE_WINDOW);
   f = exchange_hash(c, f, keys, n_keys, true,
                     arena_printf(c->a, "over: whole groups by hash of %zu keys", n_keys));
   *out = fragment_on_top(c, f, n);
-  out->rigid = true;
   fragment_forget_keys(out);
   return RC_OK;
 }
@@ -252,6 +264,7 @@ static rc cut_rows(cut *c, const dsl_node *n, order need, fragment *out) {
   }
   if (!facts.pure && f.spread == SPREAD_REPLICATED) f.spread = SPREAD_ONE;
   f.determinate &= facts.pure;
+  cut_decided(c, RULE_ROWS);
   *out = fragment_on_top(c, f, n);
   return RC_OK;
 }
@@ -307,6 +320,7 @@ static rc cut_sort(cut *c, const dsl_node *n, order need, fragment *out) {
     f = exchange_range(c, f, key, order_below_sort(n) == ORDER_TOTAL, "sort: rows by ranges");
   else
     f = exchange_gather(c, f, "sort: all rows on one task");
+  cut_decided(c, ranges ? RULE_SORT_RANGES : replicated ? RULE_SORT_EVERYWHERE : RULE_SORT_ONE);
   *out = fragment_on_top(c, f, n);
   out->order = ORDER_TOTAL;
   fragment_forget_keys(out);
@@ -349,6 +363,7 @@ static rc cut_top(cut *c, const dsl_node *n, row_range range, fragment *out) {
     f = fragment_wrapped(c, f, wrap_slice, &part);
     f.rows = (double)part.len < f.rows ? (double)part.len : f.rows;
     f = exchange_gather(c, f, "sort: the first rows of each part");
+    cut_decided(c, RULE_TOP);
   }
   f.spread = SPREAD_ONE;
   *out = fragment_wrapped(c, f, wrap_top, n);
@@ -377,6 +392,7 @@ static rc cut_slice(cut *c, const dsl_node *n, order need, fragment *out) {
     row_range part = range_of_part(range);
     f = fragment_wrapped(c, f, wrap_slice, &part);
     f = exchange_gather(c, f, "slice: the rows of each part that can be in it");
+    cut_decided(c, RULE_SLICE);
   }
   if (f.order == ORDER_FREE) { /* which rows is nobody's promise, but all must see the same */
     f.spread = SPREAD_ONE;
@@ -390,33 +406,32 @@ static rc cut_slice(cut *c, const dsl_node *n, order need, fragment *out) {
 
 /* ---- functions of a frame ---- */
 
-typedef enum map_rule { MAP_ROWS, MAP_UNPIVOT, MAP_HINT, MAP_ALL } map_rule;
-
-static map_rule map_rule_of(const dsl_node *n) {
+static plan_rule map_rule_of(const dsl_node *n) {
   static const struct {
     const char *name;
-    map_rule rule;
-  } RULES[] = {{"Explode", MAP_ROWS}, {"Rename", MAP_ROWS},     {"Unnest", MAP_ROWS},
-               {"FillNan", MAP_ROWS}, {"Unpivot", MAP_UNPIVOT}, {"Hint", MAP_HINT}};
+    plan_rule rule;
+  } RULES[] = {{"Explode", RULE_EXPLODE}, {"Rename", RULE_EXPLODE},  {"Unnest", RULE_EXPLODE},
+               {"FillNan", RULE_EXPLODE}, {"Unpivot", RULE_UNPIVOT}, {"Hint", RULE_HINT}};
   plan_bytes function = dsl_field(n, "function");
   for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++)
     if (plan_value_is(function, RULES[i].name)) return RULES[i].rule;
-  return MAP_ALL;
+  return RULE_ONE_TASK;
 }
 
 static rc cut_map(cut *c, const dsl_node *n, order need, fragment *out) {
-  map_rule rule = map_rule_of(n);
-  if (rule == MAP_ALL) return cut_on_one(c, n, out);
+  plan_rule rule = map_rule_of(n);
+  if (rule == RULE_ONE_TASK) return cut_on_one(c, n, out);
   /* "is sorted" is said of rows in their order, and is false in any other. */
   fragment f;
-  TRY(cut_node(c, dsl_input(n, 0), rule == MAP_HINT ? ORDER_TOTAL : need, &f));
+  TRY(cut_node(c, dsl_input(n, 0), rule == RULE_HINT ? ORDER_TOTAL : need, &f));
+  cut_decided(c, rule);
   /* Unpivot puts all rows of one variable before those of the next. */
-  if (rule == MAP_UNPIVOT && f.order != ORDER_FREE) {
+  if (rule == RULE_UNPIVOT && f.order != ORDER_FREE) {
     if (need != ORDER_LOST) f = fragment_on_one(c, f, n);
     if (f.spread == SPREAD_PARTS) f.order = ORDER_LOST;
   }
   *out = fragment_on_top(c, f, n);
-  if (rule != MAP_HINT) fragment_forget_keys(out);
+  if (rule != RULE_HINT) fragment_forget_keys(out);
   return RC_OK;
 }
 
@@ -424,6 +439,7 @@ static rc cut_map(cut *c, const dsl_node *n, order need, fragment *out) {
 static rc cut_match(cut *c, const dsl_node *n, order need, fragment *out) {
   fragment f;
   TRY(cut_node(c, dsl_input(n, 0), need, &f));
+  cut_decided(c, RULE_MATCH);
   *out = fragment_on_top(c, f, n);
   fragment_forget_keys(out);
   return RC_OK;
@@ -462,7 +478,6 @@ static void append(fragment *all, const fragment *f) {
   }
   all->rows += f->rows;
   all->determinate &= f->determinate;
-  all->rigid |= f->rigid;
   if (f->order != ORDER_FREE && f->order < all->order) all->order = f->order;
 }
 
@@ -487,6 +502,7 @@ static rc cut_union(cut *c, const dsl_node *n, order need, fragment *out) {
                     .selectivity = 1,
                     .branches = ARENA_NEW(c->a, branch, n_branches)};
   for (size_t i = 0; i < n_inputs; i++) append(out, &inputs[i]);
+  cut_decided(c, RULE_UNION);
   return RC_OK;
 }
 
@@ -624,6 +640,7 @@ rc cut_node(cut *c, const dsl_node *n, order need, fragment *out) {
     TRY(cut_and_check(c, n, ORDER_TOTAL, &s->result));
     s->result = exchange_materialise(c, s->result, "read more than once");
     s->planned = true;
+    cut_decided(c, RULE_SHARED);
   }
   *out = s->result;
   return RC_OK;

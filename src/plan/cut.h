@@ -48,7 +48,6 @@ typedef struct fragment {
   size_t n_hashed;
   double rows, selectivity; /* estimates: rows, and the part of its sources' rows */
   bool determinate;
-  bool rigid; /* a node in it relies on where an exchange put the rows */
 } fragment;
 
 /* A condition of a filter above, on its way down to the source whose rows it keeps: for estimates
@@ -76,9 +75,9 @@ typedef struct cut {
 } cut;
 
 /* ---- cut.c ---- */
+void cut_decided(cut *c, plan_rule rule);
 /* The rows of `n` in at least the order `need`. */
 MUST_CHECK rc cut_node(cut *c, const dsl_node *n, order need, fragment *out);
-bool order_satisfies(order have, order need);
 /* Puts `n`, which has one input, on top of every branch. */
 fragment fragment_on_top(cut *c, fragment f, const dsl_node *n);
 /* The same for nodes that are made: wrap makes one above a tree. */
@@ -88,6 +87,8 @@ fragment fragment_wrapped(cut *c, fragment f, fragment_wrap *wrap, const void *a
 void fragment_forget_keys(fragment *f);
 /* On one task from here on, for a node that needs all rows. */
 fragment fragment_on_one(cut *c, fragment f, const dsl_node *n);
+/* False: one of the keys is more than a column. */
+bool cut_plain_keys(cut *c, const plan_bytes *keys, size_t n, key_set *names);
 /* Is it partitioned so that rows which agree in `keys`, or in some of them, are together? */
 bool fragment_is_hashed_by(const fragment *f, const key_set *keys);
 /* The list with its selectors expanded. False: one cannot be. `excluded`: names that a selector

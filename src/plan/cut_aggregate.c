@@ -69,6 +69,7 @@ rc cut_aggregates(cut *c, const dsl_node *n, fragment *out, bool *done) {
   } else {
     f = fragment_wrapped(c, f, wrap_select, &(exprs){split.partial, split.n_partial});
     f = exchange_gather(c, f, "select: partial aggregates of each part");
+    cut_decided(c, RULE_SELECT_HALVES);
     *out = fragment_wrapped(c, f, wrap_select, &(exprs){split.final, split.n_final});
   }
   out->rows = 1;
@@ -103,7 +104,6 @@ static bool read_keys(cut *c, grouping *g) {
 }
 
 /* One value of each group, the same in every order of its rows. A row-wise one makes a list. */
-/* A value that is no aggregate becomes the list of its group, in the order of the rows. */
 static bool in_any_order(const plan_bytes *items, size_t n) {
   for (size_t i = 0; i < n; i++) {
     expr_facts f = expr_read(items[i]);
@@ -113,13 +113,6 @@ static bool in_any_order(const plan_bytes *items, size_t n) {
 }
 
 /* The keys under their input's names, when all are plain columns. */
-static bool input_keys(cut *c, const grouping *g, key_set *keys) {
-  *keys = (key_set){ARENA_NEW(c->a, expr_name, g->n_keys), g->n_keys};
-  for (size_t i = 0; i < g->n_keys; i++)
-    if (!expr_is_column(g->keys[i], &keys->names[i])) return false;
-  return true;
-}
-
 static bool has_selectors(cut *c, plan_bytes list) {
   plan_bytes *items;
   size_t n;
@@ -139,7 +132,8 @@ static bool read_grouping(cut *c, const dsl_node *n, grouping *g) {
   g->function = !plan_value_nil(dsl_field(n, "apply"));
   if (!g->plain || !read_keys(c, g)) return false;
   bool expanded = cut_expand(c, g->dn, dsl_field(n, "aggs"), &g->names, &g->aggs, &g->n_aggs) &&
-                  (input_keys(c, g, &(key_set){0}) || !has_selectors(c, dsl_field(n, "aggs"))) &&
+                  (cut_plain_keys(c, g->keys, g->n_keys, &(key_set){0}) ||
+                   !has_selectors(c, dsl_field(n, "aggs"))) &&
                   plan_value_items(dsl_field(n, "predicates"), c->a, &g->having, &g->n_having);
   if (!expanded) g->n_aggs = 0;
   g->order = g->function || !expanded || !in_any_order(g->aggs, g->n_aggs) ||
@@ -225,13 +219,16 @@ rc cut_group_by(cut *c, const dsl_node *n, order need, fragment *out) {
   if (f.spread != SPREAD_PARTS) {
     cut_inputs_on_one(c, n, &f, out);
     *out = grouped(*out);
-  } else if (!ordered && input_keys(c, &g, &keys) && fragment_is_hashed_by(&f, &keys)) {
+  } else if (!ordered && cut_plain_keys(c, g.keys, g.n_keys, &keys) &&
+             fragment_is_hashed_by(&f, &keys)) {
     *out = grouped(fragment_on_top(c, f, n));
-    out->rigid = true;
+    cut_decided(c, RULE_GROUP_THERE);
   } else if (halves) {
     group_in_halves(c, &g, &split, f, out);
+    cut_decided(c, RULE_GROUP_HALVES);
   } else {
     group_whole(c, &g, f, out);
+    cut_decided(c, RULE_GROUP_ROWS);
   }
   if (g.function) out->determinate = false;
   return RC_OK;
@@ -279,6 +276,7 @@ rc cut_distinct(cut *c, const dsl_node *n, order need, fragment *out) {
   if (f.spread == SPREAD_PARTS) {
     if (reducible) f = fragment_on_top(c, f, in_order_of_rows(c, n));
     f = exchange_hash(c, f, keys, n_keys, first_or_last, "distinct: rows by hash of the keys");
+    cut_decided(c, reducible ? RULE_DISTINCT_REDUCED : RULE_DISTINCT_ROWS);
   } else {
     f.spread = SPREAD_ONE; /* which of equal rows it keeps must be the same everywhere */
   }

@@ -68,12 +68,8 @@ static void read_keys(cut *c, join *j) {
   if (!j->equi) return;
   j->left_hashed = copied(c, answer->exprs, j->n);
   j->right_hashed = copied(c, answer->other, j->n);
-  j->plain = true;
-  j->left_names = (key_set){ARENA_NEW(c->a, expr_name, j->n), j->n};
-  j->right_names = (key_set){ARENA_NEW(c->a, expr_name, j->n), j->n};
-  for (size_t i = 0; i < j->n; i++)
-    j->plain = j->plain && expr_is_column(j->left_hashed[i], &j->left_names.names[i]) &&
-               expr_is_column(j->right_hashed[i], &j->right_names.names[i]);
+  j->plain = cut_plain_keys(c, j->left_hashed, j->n, &j->left_names) &&
+             cut_plain_keys(c, j->right_hashed, j->n, &j->right_names);
 }
 
 /* False: only one task can do this. */
@@ -129,7 +125,6 @@ static fragment joined(cut *c, const join *j, const fragment *l, const fragment 
     out.branches[i].tree = dsl_with_inputs(c->a, j->node, sides);
   }
   out.determinate = l->determinate && r->determinate;
-  out.rigid = l->rigid || r->rigid;
   out.order = j->left_order ? l->order : ORDER_FREE;
   estimate(j, l, r, &out);
   return out;
@@ -143,6 +138,7 @@ static void keep_left_keys(const join *j, const fragment *l, fragment *out) {
 }
 
 static fragment with_right_everywhere(cut *c, const join *j, fragment l, fragment r) {
+  cut_decided(c, r.spread == SPREAD_REPLICATED ? RULE_JOIN_SMALL_SIDE : RULE_JOIN_RIGHT);
   r = exchange_broadcast(c, r, "join: the right side goes to every task");
   fragment out = joined(c, j, &l, &r, &l);
   keep_left_keys(j, &l, &out);
@@ -150,6 +146,7 @@ static fragment with_right_everywhere(cut *c, const join *j, fragment l, fragmen
 }
 
 static fragment with_left_everywhere(cut *c, const join *j, fragment l, fragment r) {
+  cut_decided(c, l.spread == SPREAD_REPLICATED ? RULE_JOIN_SMALL_SIDE : RULE_JOIN_LEFT);
   l = exchange_broadcast(c, l, "join: the left side goes to every task");
   fragment out = joined(c, j, &l, &r, &r);
   fragment_forget_keys(&out);
@@ -197,19 +194,19 @@ static fragment hashed_like(cut *c, fragment f, const plan_bytes *keys, const si
 static fragment with_both_hashed(cut *c, const join *j, fragment l, fragment r) {
   size_t *which, n;
   bool single = l.n_branches == 1 && r.n_branches == 1;
-  bool left_there =
-      single && l.spread == SPREAD_PARTS && subset_for(c, j, &l, &j->left_names, &which, &n);
-  if (left_there) {
+  if (single && l.spread == SPREAD_PARTS && subset_for(c, j, &l, &j->left_names, &which, &n)) {
+    cut_decided(c, RULE_JOIN_LIKE_LEFT);
     r = hashed_like(c, r, j->right_hashed, which, n);
   } else if (single && r.spread == SPREAD_PARTS &&
              subset_for(c, j, &r, &j->right_names, &which, &n)) {
+    cut_decided(c, RULE_JOIN_LIKE_RIGHT);
     l = hashed_like(c, l, j->left_hashed, which, n);
   } else {
+    cut_decided(c, RULE_JOIN_BOTH);
     l = exchange_hash(c, l, j->left_hashed, j->n, false, "join: left rows by hash of the keys");
     r = exchange_hash(c, r, j->right_hashed, j->n, false, "join: right rows by hash of the keys");
   }
   fragment out = joined(c, j, &l, &r, &l);
-  out.rigid |= left_there;
   out.spread = SPREAD_PARTS;
   if (j->plain)
     keep_left_keys(j, &l, &out);
@@ -236,34 +233,37 @@ static bool fits_everywhere(const cut *c, const fragment *f) {
   return f->rows <= c->limits->broadcast_rows;
 }
 
-static fragment choose(cut *c, const join *j, fragment l, fragment r) {
-  bool right = HOWS[j->how].right_everywhere && l.spread == SPREAD_PARTS;
-  bool left = HOWS[j->how].left_everywhere && r.spread == SPREAD_PARTS && !j->left_order;
-  bool by_hash = j->equi && j->how != CROSS && !j->left_order;
-  if (right && r.spread == SPREAD_REPLICATED) return with_right_everywhere(c, j, l, r);
-  if (left && l.spread == SPREAD_REPLICATED) return with_left_everywhere(c, j, l, r);
-  if (by_hash && are_together(j, &l, &r)) {
+typedef struct ways {
+  bool right, left; /* that side to every task */
+  bool by_hash;
+} ways;
+
+static ways ways_of(const join *j, const fragment *l, const fragment *r) {
+  bool parts = l->spread == SPREAD_PARTS || r->spread == SPREAD_PARTS;
+  return (ways){
+      .right = HOWS[j->how].right_everywhere && l->spread == SPREAD_PARTS,
+      .left = HOWS[j->how].left_everywhere && r->spread == SPREAD_PARTS && !j->left_order,
+      .by_hash = parts && j->equi && j->how != CROSS && !j->left_order,
+  };
+}
+
+static fragment choose(cut *c, const join *j, ways may, fragment l, fragment r) {
+  if (may.right && r.spread == SPREAD_REPLICATED) return with_right_everywhere(c, j, l, r);
+  if (may.left && l.spread == SPREAD_REPLICATED) return with_left_everywhere(c, j, l, r);
+  if (may.by_hash && are_together(j, &l, &r)) {
+    cut_decided(c, RULE_JOIN_THERE);
     fragment out = joined(c, j, &l, &r, &l);
     keep_left_keys(j, &l, &out);
-    out.rigid = true;
     return out;
   }
   double right_cost = cost_everywhere(c, &r), left_cost = cost_everywhere(c, &l);
   double hash_cost = l.rows + r.rows;
-  bool right_pays = !by_hash || (fits_everywhere(c, &r) && right_cost <= hash_cost);
-  bool left_pays = !by_hash || (fits_everywhere(c, &l) && left_cost <= hash_cost);
-  if (right && right_pays && (!left || right_cost <= left_cost || !left_pays))
+  bool right_pays = !may.by_hash || (fits_everywhere(c, &r) && right_cost <= hash_cost);
+  bool left_pays = !may.by_hash || (fits_everywhere(c, &l) && left_cost <= hash_cost);
+  if (may.right && right_pays && (!may.left || right_cost <= left_cost || !left_pays))
     return with_right_everywhere(c, j, l, r);
-  if (left && left_pays) return with_left_everywhere(c, j, l, r);
+  if (may.left && left_pays) return with_left_everywhere(c, j, l, r);
   return with_both_hashed(c, j, l, r);
-}
-
-static bool can_be_parts(const join *j, const fragment *l, const fragment *r) {
-  if (l->spread != SPREAD_PARTS && r->spread != SPREAD_PARTS) return false;
-  if (j->equi && j->how != CROSS && !j->left_order) return true;
-  bool right = HOWS[j->how].right_everywhere && l->spread == SPREAD_PARTS;
-  bool left = HOWS[j->how].left_everywhere && r->spread == SPREAD_PARTS && !j->left_order;
-  return right || left;
 }
 
 rc cut_join(cut *c, const dsl_node *n, order need, fragment *out) {
@@ -273,8 +273,9 @@ rc cut_join(cut *c, const dsl_node *n, order need, fragment *out) {
   fragment sides[2];
   TRY(cut_node(c, dsl_input(n, 0), j.left_order ? ORDER_TOTAL : ORDER_LOST, &sides[0]));
   TRY(cut_node(c, dsl_input(n, 1), j.left_order ? ORDER_TOTAL : ORDER_LOST, &sides[1]));
-  if (can_be_parts(&j, &sides[0], &sides[1])) {
-    *out = choose(c, &j, sides[0], sides[1]);
+  ways may = ways_of(&j, &sides[0], &sides[1]);
+  if (may.right || may.left || may.by_hash) {
+    *out = choose(c, &j, may, sides[0], sides[1]);
     return RC_OK;
   }
   bool replicated = sides[0].spread == SPREAD_REPLICATED && sides[1].spread == SPREAD_REPLICATED;

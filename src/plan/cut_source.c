@@ -130,5 +130,9 @@ void cut_source(cut *c, const dsl_node *n, fragment *out) {
     out->spread = SPREAD_REPLICATED;
   else if ((files && split_scan(c, dn, b)) || (frame && split_frame(c, dn, b)))
     out->spread = SPREAD_PARTS;
+  cut_decided(c, out->spread == SPREAD_ONE          ? RULE_SOURCE_ONE
+                 : out->spread == SPREAD_REPLICATED ? RULE_SOURCE_EVERYWHERE
+                 : files                            ? RULE_SOURCE_FILES
+                                                    : RULE_SOURCE_FRAME);
   estimate_source(c, dn, out);
 }

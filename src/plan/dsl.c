@@ -140,8 +140,21 @@ const dsl_node *dsl_with_inputs(arena *a, const dsl_node *n, const dsl_node *con
   return copy;
 }
 
+const dsl_node *dsl_replace(arena *a, const dsl_node *n, dsl_replacement *with, void *arg) {
+  const dsl_node *other = with(arg, n);
+  if (other) return other;
+  size_t n_inputs = dsl_n_inputs(n);
+  const dsl_node **inputs = ARENA_NEW(a, const dsl_node *, n_inputs + 1);
+  bool changed = false;
+  for (size_t i = 0; i < n_inputs; i++) {
+    inputs[i] = dsl_replace(a, dsl_input(n, i), with, arg);
+    changed |= inputs[i] != dsl_input(n, i);
+  }
+  return changed ? dsl_with_inputs(a, n, inputs) : n;
+}
+
 /* A copy with `value` in place of `old`, a part of the fields. */
-static const dsl_node *replace(arena *a, const dsl_node *n, plan_bytes old, plan_bytes value) {
+static const dsl_node *with_value(arena *a, const dsl_node *n, plan_bytes old, plan_bytes value) {
   if (!old.data) return NULL;
   size_t begin = (size_t)(old.data - n->fields.data), end = begin + old.len;
   dsl_node *copy = copy_node(a, n);
@@ -161,12 +174,12 @@ static const dsl_node *replace(arena *a, const dsl_node *n, plan_bytes old, plan
 }
 
 const dsl_node *dsl_with_field(arena *a, const dsl_node *n, const char *field, plan_bytes value) {
-  return replace(a, n, dsl_field(n, field), value);
+  return with_value(a, n, dsl_field(n, field), value);
 }
 
 const dsl_node *dsl_with_nested(arena *a, const dsl_node *n, const char *outer, const char *inner,
                                 plan_bytes value) {
-  return replace(a, n, dsl_at(n, outer, inner, NULL), value);
+  return with_value(a, n, dsl_at(n, outer, inner, NULL), value);
 }
 
 /* ---- making from nothing ---- */

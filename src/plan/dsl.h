@@ -124,6 +124,11 @@ const dsl_node *dsl_with_field(arena *a, const dsl_node *n, const char *field, p
 const dsl_node *dsl_with_nested(arena *a, const dsl_node *n, const char *outer, const char *inner,
                                 plan_bytes value);
 
+/* The tree with other nodes in place of those for which `with` gives one; below them, and below
+ * what `with` made, nothing is looked at. What does not change is shared. */
+typedef const dsl_node *dsl_replacement(void *arg, const dsl_node *n); /* NULL: as it is */
+const dsl_node *dsl_replace(arena *a, const dsl_node *n, dsl_replacement *with, void *arg);
+
 const dsl_node *dsl_select(arena *a, const plan_bytes *exprs, size_t n, const dsl_node *input);
 const dsl_node *dsl_filter(arena *a, plan_bytes predicate, const dsl_node *input);
 const dsl_node *dsl_slice(arena *a, int64_t offset, uint64_t len, const dsl_node *input);

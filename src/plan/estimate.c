@@ -1,9 +1,9 @@
 /* plan/estimate.c: how many rows a filter keeps, by the looks of it. SPDX-License-Identifier:
  * Apache-2.0
  *
- * Textbook guesses. A wrong one costs time and never rows: joins are decided again when real sizes
- * are known. */
+ * Textbook guesses. A wrong one costs time and never rows. */
 #include "plan/cut.h"
+#include "plan/expr_parts.h"
 
 #include <string.h>
 
@@ -26,14 +26,6 @@ static double look_up(const guess *table, size_t n, plan_bytes name, int otherwi
   return otherwise_percent / 100.0;
 }
 
-static plan_bytes inside(plan_bytes value, const char *key) {
-  msgpack m = {value.data, value.data, value.data + value.len};
-  if (!value.data || !msgpack_enter(&m, key)) return (plan_bytes){NULL, 0};
-  const uint8_t *start = m.at;
-  return msgpack_walk(&m, NULL, NULL, NULL) == RC_OK ? (plan_bytes){start, (size_t)(m.at - start)}
-                                                     : (plan_bytes){NULL, 0};
-}
-
 static bool is_value(plan_bytes expr) {
   return plan_value_is(expr, "Literal");
 }
@@ -41,13 +33,13 @@ static bool is_value(plan_bytes expr) {
 static double selectivity(plan_bytes expr, int depth);
 
 static bool is_and(plan_bytes binary) {
-  plan_bytes op = inside(binary, "op");
+  plan_bytes op = plan_part(binary, "op");
   return plan_value_is(op, "And") || plan_value_is(op, "LogicalAnd");
 }
 
 static double of_binary(plan_bytes binary, int depth) {
-  plan_bytes left = inside(binary, "left"), right = inside(binary, "right");
-  plan_bytes op = inside(binary, "op");
+  plan_bytes left = plan_part(binary, "left"), right = plan_part(binary, "right");
+  plan_bytes op = plan_part(binary, "op");
   if (is_and(binary)) return selectivity(left, depth + 1) * selectivity(right, depth + 1);
   if (plan_value_is(op, "Or") || plan_value_is(op, "LogicalOr")) {
     double either = selectivity(left, depth + 1) + selectivity(right, depth + 1);
@@ -59,16 +51,16 @@ static double of_binary(plan_bytes binary, int depth) {
 }
 
 static double of_function(plan_bytes function) {
-  plan_bytes name = inside(function, "function");
+  plan_bytes name = plan_part(function, "function");
   if (plan_value_is(name, "StringExpr")) return STRING_GUESS_PERCENT / 100.0;
-  plan_bytes boolean = inside(name, "Boolean");
+  plan_bytes boolean = plan_part(name, "Boolean");
   return look_up(BOOLEANS, sizeof BOOLEANS / sizeof *BOOLEANS, boolean, VALUE_GUESS_PERCENT);
 }
 
 static double selectivity(plan_bytes expr, int depth) {
   if (depth < MAX_DEPTH && plan_value_is(expr, "BinaryExpr"))
-    return of_binary(inside(expr, "BinaryExpr"), depth);
-  if (plan_value_is(expr, "Function")) return of_function(inside(expr, "Function"));
+    return of_binary(plan_part(expr, "BinaryExpr"), depth);
+  if (plan_value_is(expr, "Function")) return of_function(plan_part(expr, "Function"));
   return VALUE_GUESS_PERCENT / 100.0;
 }
 
@@ -84,13 +76,13 @@ static void push_one(cut *c, plan_bytes predicate) {
 }
 
 static void push(cut *c, plan_bytes predicate, int depth) {
-  plan_bytes binary = inside(predicate, "BinaryExpr");
+  plan_bytes binary = plan_part(predicate, "BinaryExpr");
   if (depth == MAX_DEPTH || !binary.data || !is_and(binary)) {
     push_one(c, predicate);
     return;
   }
-  push(c, inside(binary, "left"), depth + 1);
-  push(c, inside(binary, "right"), depth + 1);
+  push(c, plan_part(binary, "left"), depth + 1);
+  push(c, plan_part(binary, "right"), depth + 1);
 }
 
 void estimate_push_filter(cut *c, plan_bytes predicate) {

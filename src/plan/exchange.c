@@ -48,9 +48,7 @@ static stage *stage_add(cut *c, const fragment *f, const branch *b) {
                 .tasks = tasks,
                 .source = tasks == STAGE_SOURCE ? b->source : NULL,
                 .source_node = tasks == STAGE_SOURCE ? b->source_node : NULL,
-                .ordered = f->order >= ORDER_TOTAL,
                 .determinate = f->determinate,
-                .rigid = f->rigid,
                 .rows = f->rows / (double)f->n_branches};
   more[c->g->n++] = st;
   c->g->stages = more;
@@ -76,7 +74,10 @@ static stage **close(cut *c, const fragment *f, const stage_output *output, cons
   stage **producers = ARENA_NEW(c->a, stage *, f->n_branches);
   for (size_t i = 0; i < f->n_branches; i++) {
     producers[i] = find_stage(c, &f->branches[i], output);
-    if (producers[i]) continue;
+    if (producers[i]) {
+      cut_decided(c, RULE_REUSED);
+      continue;
+    }
     producers[i] = stage_add(c, f, &f->branches[i]);
     producers[i]->output = *output;
     producers[i]->why = first_of(why, f);
@@ -124,19 +125,12 @@ static bool has_order(const fragment *f) {
 
 fragment exchange_gather(cut *c, fragment f, const char *why) {
   if (f.spread != SPREAD_PARTS) return f;
+  cut_decided(c, RULE_GATHER);
   stage_output output = {.ordered = has_order(&f)};
   fragment out = above(c, &f, LEAF_ALL, close(c, &f, &output, why));
   out.spread = SPREAD_ONE;
   if (f.order == ORDER_RELATIVE) out.order = ORDER_LOST;
   return out;
-}
-
-static key_set *keys_as_columns(cut *c, const plan_bytes *keys, size_t n) {
-  key_set *set = ARENA_NEW(c->a, key_set, 1);
-  *set = (key_set){ARENA_NEW(c->a, expr_name, n), n};
-  for (size_t i = 0; i < n; i++)
-    if (!expr_is_column(keys[i], &set->names[i])) return NULL;
-  return set;
 }
 
 fragment exchange_hash(cut *c, fragment f, const plan_bytes *keys, size_t n, bool ordered,
@@ -145,17 +139,19 @@ fragment exchange_hash(cut *c, fragment f, const plan_bytes *keys, size_t n, boo
                          .n_keys = n,
                          .ordered = ordered && f.order == ORDER_TOTAL};
   memcpy(output.keys, keys, n * sizeof *keys);
+  cut_decided(c, output.ordered ? RULE_HASH_ORDERED : RULE_HASH);
   fragment out = above(c, &f, LEAF_PARTITION, close(c, &f, &output, why));
   out.spread = SPREAD_PARTS;
   if (f.order == ORDER_TOTAL) out.order = output.ordered ? ORDER_RELATIVE : ORDER_LOST;
   if (f.order == ORDER_RELATIVE) out.order = ORDER_LOST;
-  out.hashed = keys_as_columns(c, keys, n);
-  out.n_hashed = out.hashed ? 1 : 0;
+  out.hashed = ARENA_NEW(c->a, key_set, 1);
+  out.n_hashed = cut_plain_keys(c, keys, n, out.hashed);
   return out;
 }
 
 fragment exchange_range(cut *c, fragment f, plan_bytes key, bool ordered, const char *why) {
   stage_output output = {.range = key, .ordered = ordered && f.order == ORDER_TOTAL};
+  cut_decided(c, RULE_RANGE);
   fragment out = above(c, &f, LEAF_PARTITION, close(c, &f, &output, why));
   out.spread = SPREAD_PARTS;
   if (f.order != ORDER_FREE) out.order = output.ordered ? ORDER_RELATIVE : ORDER_LOST;
@@ -164,6 +160,7 @@ fragment exchange_range(cut *c, fragment f, plan_bytes key, bool ordered, const 
 
 fragment exchange_broadcast(cut *c, fragment f, const char *why) {
   if (f.spread == SPREAD_REPLICATED) return f;
+  cut_decided(c, RULE_BROADCAST);
   stage_output output = {.ordered = has_order(&f)};
   fragment out = above(c, &f, LEAF_BROADCAST, close(c, &f, &output, why));
   out.spread = SPREAD_REPLICATED;
@@ -186,26 +183,24 @@ fragment exchange_materialise(cut *c, fragment f, const char *why) {
 
 /* Each time that a tree reads other stages is a leaf of its own: it may want other columns than the
  * next time. */
-static const dsl_node *own_leaves(cut *c, stage *st, const dsl_node *n) {
+typedef struct owner {
+  cut *c;
+  stage *st;
+} owner;
+
+static const dsl_node *own_leaf(void *arg, const dsl_node *n) {
+  cut *c = ((owner *)arg)->c;
+  stage *st = ((owner *)arg)->st;
   uint32_t number;
-  if (dsl_is_leaf(n, &number)) {
-    stage_leaf *l = ARENA_NEW(c->a, stage_leaf, 1);
-    *l = *c->leaves[number];
-    l->number = c->n_uses++;
-    stage_leaf **more = ARENA_NEW(c->a, stage_leaf *, st->n_leaves + 1);
-    if (st->n_leaves) memcpy(more, st->leaves, st->n_leaves * sizeof *more);
-    more[st->n_leaves++] = l;
-    st->leaves = more;
-    return dsl_leaf(c->a, l->number);
-  }
-  size_t n_inputs = dsl_n_inputs(n);
-  const dsl_node **inputs = ARENA_NEW(c->a, const dsl_node *, n_inputs + 1);
-  bool changed = false;
-  for (size_t i = 0; i < n_inputs; i++) {
-    inputs[i] = own_leaves(c, st, dsl_input(n, i));
-    changed |= inputs[i] != dsl_input(n, i);
-  }
-  return changed ? dsl_with_inputs(c->a, n, inputs) : n;
+  if (!dsl_is_leaf(n, &number)) return NULL;
+  stage_leaf *l = ARENA_NEW(c->a, stage_leaf, 1);
+  *l = *c->leaves[number];
+  l->number = c->n_uses++;
+  stage_leaf **more = ARENA_NEW(c->a, stage_leaf *, st->n_leaves + 1);
+  if (st->n_leaves) memcpy(more, st->leaves, st->n_leaves * sizeof *more);
+  more[st->n_leaves++] = l;
+  st->leaves = more;
+  return dsl_leaf(c->a, l->number);
 }
 
 /* Producers before consumers, without those that a rule has made in vain. */
@@ -233,7 +228,7 @@ void exchange_finish(cut *c, fragment f, const dsl_node *sink) {
   }
   for (size_t i = 0; i < c->g->n; i++) {
     stage *st = c->g->stages[i];
-    st->tree = own_leaves(c, st, st->tree);
+    st->tree = dsl_replace(c->a, st->tree, own_leaf, &(owner){c, st});
   }
   keep_reachable(c);
 }

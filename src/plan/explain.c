@@ -40,6 +40,15 @@ static void print_output(const stage *st, buf *out) {
     buf_printf(out, "one file%s", st->output.ordered ? ", in order" : "");
 }
 
+const char *plan_rule_text(plan_rule rule) {
+  static const char *const TEXTS[] = {
+#define X(rule, text) [RULE_##rule] = text,
+      PLAN_RULES(X)
+#undef X
+  };
+  return TEXTS[rule];
+}
+
 void stages_print_text(const stage_graph *g, buf *out) {
   for (size_t i = 0; i < g->n; i++) {
     const stage *st = g->stages[i];

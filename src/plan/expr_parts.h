@@ -1,8 +1,8 @@
 /* plan/expr_parts.h: pieces of expressions, taken apart and made. SPDX-License-Identifier:
  * Apache-2.0
  *
- * For expr*.c and aggregate.c only. The bytes are whole values (proven before); what has another
- * form than Polars writes gives {NULL, 0}, never an error. Nothing is copied. */
+ * For the files of src/plan that look into expressions. The bytes are whole values (proven before);
+ * what has another form than Polars writes gives {NULL, 0}, never an error. Nothing is copied. */
 #ifndef FLOE_PLAN_EXPR_PARTS_H
 #define FLOE_PLAN_EXPR_PARTS_H
 

@@ -12,6 +12,7 @@
 #include "plan/describe.h"
 #include "plan/dsl.h"
 #include "plan/expr.h"
+#include "plan/rules.h"
 
 #include <planning.pb-c.h>
 
@@ -56,11 +57,9 @@ struct stage {
   stage_leaf **leaves;          /* leaves of the same number are the same object */
   size_t n_leaves;
   stage_output output;
-  bool final;       /* writes the query's result */
-  bool ordered;     /* its tasks, one after the other, have the rows in the query's order */
-  bool determinate; /* run again, it gives the same rows */
-  bool rigid;  /* its rows must stay where the exchange put them: more than one node relies on it */
-  double rows; /* estimate */
+  bool final;          /* writes the query's result */
+  bool determinate;    /* run again, it gives the same rows */
+  double rows;         /* estimate */
   const stage *within; /* NULL; or it does not run itself: stages_fuse took it into that one */
   const char *why;     /* it ends here: "group by: partial sums by hash of (k)" */
 };
@@ -68,6 +67,7 @@ struct stage {
 typedef struct stage_graph {
   stage **stages;
   size_t n;
+  uint32_t fired[N_PLAN_RULES]; /* how often the planner decided so */
 } stage_graph;
 
 typedef struct stage_limits { /* settings of the planner, see conf.h */
@@ -91,6 +91,10 @@ MUST_CHECK rc stages_capture_request(const stage_graph *g, const described *d,
                                      Planning__CaptureRequest *out, err *e);
 MUST_CHECK rc stages_take_capture(stage_graph *g, const Planning__CaptureResponse *response,
                                   arena *a, err *e);
+
+/* Does it, or one of its leaves, read what `producer` writes? */
+bool stages_leaf_reads(const stage_leaf *l, const stage *producer);
+bool stages_reads(const stage *st, const stage *producer);
 
 /* ---- few rows ---- */
 /* The stage that alone, and by one leaf, reads what `producer` writes, if both can be one task;

@@ -10,7 +10,6 @@
 
 enum {
   MOST_PARTITIONS = 256,
-  ROW_BYTES = 64,             /* what a row is taken for when a limit is in bytes */
   FUSED_PLAN_BYTES = 1 << 18, /* written on the loop */
   NO_PUSHDOWN = 1 << 4,       /* Polars' optimizations without any: type coercion alone */
 };
@@ -158,7 +157,6 @@ static void after_pool(uv_work_t *w, int status) {
 }
 
 static void think(execution *x, rc (*piece)(planning *, err *)) {
-
   x->piece = piece;
   x->working = true;
   x->work.data = x;
@@ -180,7 +178,7 @@ static uint32_t choose_partitions(const execution *x) {
 static stage_limits limits_of(const execution *x) {
   const query_settings *q = &x->q->settings;
   double broadcast = (double)x->s->conf->scheduler.planner.broadcast_rows;
-  double allowed = (double)q->broadcast_bytes / ROW_BYTES;
+  double allowed = (double)q->broadcast_bytes / STEP_ROW_BYTES;
   return (stage_limits){
       .partitions = x->partitions,
       .small_rows = (double)x->s->conf->scheduler.planner.small_rows,
@@ -213,10 +211,12 @@ static bool is_finished(const execution *x, const stage *st) {
   return run && run->finished;
 }
 
-static bool is_ready(const execution *x, const stage *st) {
+static bool is_ready(const execution *x, const stage *st, const stage *but_for) {
   for (size_t i = 0; i < st->n_leaves; i++)
-    for (size_t k = 0; k < st->leaves[i]->n_producers; k++)
-      if (!is_finished(x, st->leaves[i]->producers[k])) return false;
+    for (size_t k = 0; k < st->leaves[i]->n_producers; k++) {
+      const stage *producer = st->leaves[i]->producers[k];
+      if (producer != but_for && !is_finished(x, producer)) return false;
+    }
   return true;
 }
 
@@ -251,20 +251,11 @@ static uint64_t bytes_read(const execution *x, const stage *st, const stage *but
   return bytes;
 }
 
-static bool waits_for_others(const execution *x, const stage *reader, const stage *producer) {
-  for (size_t i = 0; i < reader->n_leaves; i++)
-    for (size_t k = 0; k < reader->leaves[i]->n_producers; k++) {
-      const stage *p = reader->leaves[i]->producers[k];
-      if (p != producer && !is_finished(x, p)) return true;
-    }
-  return false;
-}
-
 /* Few rows: what reads this stage can be done by the same task. */
 static bool fuse(execution *x, stage *st, err *e) {
   planning *p = x->planning;
   stage *reader = st->final ? NULL : stages_only_reader(&p->graph, st);
-  if (!reader || waits_for_others(x, reader, st)) return false;
+  if (!reader || !is_ready(x, reader, st)) return false;
   uint64_t few = (uint64_t)x->s->conf->scheduler.planner.task_bytes;
   uint64_t plans =
       spool_len(p->stages[st->number].plan) + spool_len(p->stages[reader->number].plan);
@@ -298,7 +289,7 @@ static void open_ready(execution *x) {
   for (size_t i = 0; i < x->planning->graph.n; i++) {
     stage *st = x->planning->graph.stages[i];
     uint32_t first_part = 0;
-    bool opens = !st->within && !x->stages[i] && is_ready(x, st) &&
+    bool opens = !st->within && !x->stages[i] && is_ready(x, st, NULL) &&
                  (!st->final || has_number(x, st, &first_part));
     err e = {0};
     if (opens && !fuse(x, st, &e)) open_stage(x, st, first_part);
@@ -311,20 +302,13 @@ static void open_ready(execution *x) {
     fail_stuck(x);
 }
 
-static bool reads(const stage *consumer, const stage *producer) {
-  for (size_t i = 0; i < consumer->n_leaves; i++)
-    for (size_t k = 0; k < consumer->leaves[i]->n_producers; k++)
-      if (consumer->leaves[i]->producers[k] == producer) return true;
-  return false;
-}
-
 /* Files that this stage read are deleted, unless another one will read them. */
 static void drop_inputs(execution *x, const stage *finished) {
   const stage_graph *g = &x->planning->graph;
   for (size_t i = 0; i < g->n; i++) {
-    bool needed = !reads(finished, g->stages[i]);
+    bool needed = !stages_reads(finished, g->stages[i]);
     for (size_t k = 0; !needed && k < g->n; k++)
-      needed = reads(g->stages[k], g->stages[i]) && !is_finished(x, g->stages[k]);
+      needed = stages_reads(g->stages[k], g->stages[i]) && !is_finished(x, g->stages[k]);
     if (!needed && x->stages[i]) shuffle_drop_step(x->stages[i]);
   }
 }

@@ -19,6 +19,8 @@
 #include <cluster.pb-c.h>
 #include <uv.h>
 
+enum { STEP_ROW_BYTES = 64 }; /* what a row in memory is taken for */
+
 struct scheduler;
 struct query;
 struct peer;

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_BYTES = 64 /* of rows in memory, about */ };
-
 step *steps_add(execution *x, step_kind kind, spool *plan, uint32_t n_tasks) {
   step *st = ARENA_NEW(&x->arena, step, 1);
   st->execution = x;
@@ -260,7 +258,7 @@ uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most) {
 
 static uint32_t count_source_tasks(const execution *x, const stage *st) {
   uint64_t bytes = st->source->bytes;
-  if (!bytes) bytes = (uint64_t)(st->source->rows * ROW_BYTES);
+  if (!bytes) bytes = (uint64_t)(st->source->rows * STEP_ROW_BYTES);
   return stages_source_tasks(st, steps_worth(x, bytes, x->partitions));
 }
 
