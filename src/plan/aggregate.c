@@ -20,6 +20,7 @@ typedef struct halving {
   plan_bytes *partial; /* without their names */
   size_t n_partial, room;
   bool order;
+  uint32_t rules;
 } halving;
 
 /* ---- the partial half ---- */
@@ -194,11 +195,16 @@ static const struct rule {
     {"", "NullCount", halve_count, "count", "sum"},
 };
 
+enum { N_RULES = sizeof RULES / sizeof *RULES };
+_Static_assert(N_RULES <= 32, "aggregate_split.rules has a bit for each");
+
 static plan_bytes halve_by_rule(halving *h, const char *family, plan_bytes name, plan_bytes expr,
                                 plan_bytes input) {
-  for (const struct rule *r = RULES; r < RULES + sizeof RULES / sizeof *RULES; r++)
-    if (input.data && strcmp(r->family, family) == 0 && plan_text_is(name, r->name))
-      return r->halve(h, expr, input);
+  for (size_t i = 0; i < N_RULES && input.data; i++) {
+    if (strcmp(RULES[i].family, family) != 0 || !plan_text_is(name, RULES[i].name)) continue;
+    h->rules |= UINT32_C(1) << i;
+    return RULES[i].halve(h, expr, input);
+  }
   return NOT_POSSIBLE;
 }
 
@@ -329,6 +335,7 @@ bool aggregate_split_all(arena *a, const plan_bytes *exprs, size_t n, const plan
   out->partial = h.partial;
   out->n_partial = h.n_partial;
   out->order = h.order;
+  out->rules = h.rules;
   return h.n_partial > 0;
 }
 
@@ -352,6 +359,10 @@ void aggregate_needs(arena *a, plan_bytes expr, aggregate_typed **typed, size_t 
 
 void aggregate_print_reference(buf *page) {
   buf_puts(page, "| aggregate | of each part | of all parts |\n|---|---|---|\n");
-  for (const struct rule *r = RULES; r < RULES + sizeof RULES / sizeof *RULES; r++)
+  for (const struct rule *r = RULES; r < RULES + N_RULES; r++)
     buf_printf(page, "| %s | %s | %s |\n", r->name, r->partial, r->final);
+}
+
+const char *aggregate_rule_name(unsigned i) {
+  return i < N_RULES ? RULES[i].name : NULL;
 }

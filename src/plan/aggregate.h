@@ -19,7 +19,8 @@ void aggregate_needs(arena *a, plan_bytes expr, aggregate_typed **typed, size_t 
 typedef struct aggregate_split {
   plan_bytes *partial, *final, *having; /* final: one for each of `exprs`, in their order */
   size_t n_partial, n_final, n_having;
-  bool order; /* parts must come in the order of rows: first, last */
+  bool order;     /* parts must come in the order of rows: first, last */
+  uint32_t rules; /* which aggregates are in it: bit i is that of aggregate_rule_name(i) */
 } aggregate_split;
 
 /* False: at least one cannot be halved. No selectors may be left in `exprs` and `having`. `global`:
@@ -28,6 +29,7 @@ bool aggregate_split_all(arena *a, const plan_bytes *exprs, size_t n, const plan
                          size_t n_having, const aggregate_typed *typed, size_t n_typed, bool global,
                          aggregate_split *out);
 
-void aggregate_print_reference(buf *page); /* the table, as Markdown */
+const char *aggregate_rule_name(unsigned i); /* NULL: there are no more */
+void aggregate_print_reference(buf *page);   /* the table, as Markdown */
 
 #endif

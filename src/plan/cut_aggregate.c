@@ -70,6 +70,7 @@ rc cut_aggregates(cut *c, const dsl_node *n, fragment *out, bool *done) {
     f = fragment_wrapped(c, f, wrap_select, &(exprs){split.partial, split.n_partial});
     f = exchange_gather(c, f, "select: partial aggregates of each part");
     cut_decided(c, RULE_SELECT_HALVES);
+    c->g->halved |= split.rules;
     *out = fragment_wrapped(c, f, wrap_select, &(exprs){split.final, split.n_final});
   }
   out->rows = 1;
@@ -226,6 +227,7 @@ rc cut_group_by(cut *c, const dsl_node *n, order need, fragment *out) {
   } else if (halves) {
     group_in_halves(c, &g, &split, f, out);
     cut_decided(c, RULE_GROUP_HALVES);
+    c->g->halved |= split.rules;
   } else {
     group_whole(c, &g, f, out);
     cut_decided(c, RULE_GROUP_ROWS);
@@ -258,7 +260,8 @@ static bool distinct_keys(cut *c, const dsl_node *n, plan_bytes **keys, size_t *
 /* The same, with its rows in the order of its input. */
 static const dsl_node *in_order_of_rows(cut *c, const dsl_node *distinct) {
   static const uint8_t yes = 0xC3;
-  return dsl_with_nested(c->a, distinct, "options", "maintain_order", (plan_bytes){&yes, 1});
+  plan_bytes maintain_order = dsl_at(distinct, "options", "maintain_order", NULL);
+  return dsl_with_value(c->a, distinct, maintain_order, (plan_bytes){&yes, 1});
 }
 
 rc cut_distinct(cut *c, const dsl_node *n, order need, fragment *out) {

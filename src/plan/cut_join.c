@@ -111,6 +111,15 @@ static void estimate(const join *j, const fragment *l, const fragment *r, fragme
   out->selectivity = selectivity[j->how];
 }
 
+/* In rows moved: to build a hash table of a row costs as much as to move some. */
+static double cost_everywhere(const cut *c, const fragment *f) {
+  return f->rows * (c->limits->partitions * 2.4 - 1.4);
+}
+
+static bool fits_everywhere(const cut *c, const fragment *f) {
+  return f->rows <= c->limits->broadcast_rows;
+}
+
 /* ---- putting the sides together ---- */
 
 /* The join above both sides; the one that is not `parts` has a single tree. */
@@ -191,6 +200,69 @@ static fragment hashed_like(cut *c, fragment f, const plan_bytes *keys, const si
   return exchange_hash(c, f, some, n, false, "join: rows by hash of the keys");
 }
 
+/* ---- semi-join reduction ---- */
+
+/* The join as a semi join of the side `of`, which keeps its rows that have a partner. */
+static const dsl_node *semi_join(cut *c, const join *j, bool of_right) {
+  static const uint8_t semi[] = "\xa4Semi", specific[] = "\xacJoinSpecific";
+  const dsl_node *n = j->node;
+  n = dsl_with_value(c->a, n, dsl_at(n, "options", "args", "how", NULL),
+                     (plan_bytes){semi, sizeof semi - 1});
+  n = dsl_with_value(c->a, n, dsl_at(n, "options", "args", "coalesce", NULL),
+                     (plan_bytes){specific, sizeof specific - 1});
+  if (!of_right) return n;
+  plan_bytes left = dsl_at(j->node, "condition", "Equi", "left_on", NULL);
+  plan_bytes right = dsl_at(j->node, "condition", "Equi", "right_on", NULL);
+  n = dsl_with_value(c->a, n, dsl_at(n, "condition", "Equi", "left_on", NULL), right);
+  return dsl_with_value(c->a, n, dsl_at(n, "condition", "Equi", "right_on", NULL), left);
+}
+
+typedef struct reduction {
+  const dsl_node *semi_join, *partners;
+} reduction;
+
+static const dsl_node *wrap_semi_join(cut *c, const void *arg, const dsl_node *tree) {
+  const reduction *r = arg;
+  const dsl_node *sides[] = {tree, r->partners};
+  return dsl_with_inputs(c->a, r->semi_join, sides);
+}
+
+/* `side` without the rows that have no partner in `other`, which is closed already: its rows are
+ * read a second time, by every task. */
+static fragment reduced(cut *c, const join *j, fragment side, bool is_right, fragment other) {
+  other.order = ORDER_LOST;
+  other = exchange_broadcast(c, other, "join: its keys go to every task");
+  reduction r = {semi_join(c, j, is_right), other.branches->tree};
+  cut_decided(c, RULE_JOIN_REDUCED);
+  side = fragment_wrapped(c, side, wrap_semi_join, &r);
+  side.order = ORDER_LOST;
+  side.determinate &= other.determinate;
+  return side;
+}
+
+/* Do the rows that need not move pay for sending the others' keys to every task? */
+static bool reduction_pays(const cut *c, const fragment *side, const fragment *other) {
+  return side->spread == SPREAD_PARTS && other->spread == SPREAD_PARTS &&
+         fits_everywhere(c, other) && 2 * cost_everywhere(c, other) <= side->rows;
+}
+
+static void exchange_both(cut *c, const join *j, fragment *l, fragment *r) {
+  static const char LEFT_MOVES[] = "join: left rows by hash of the keys",
+                    RIGHT_MOVES[] = "join: right rows by hash of the keys";
+  bool right_may_go = HOWS[j->how].right_everywhere;
+  bool left_may_go = HOWS[j->how].left_everywhere || j->how == SEMI;
+  fragment left = *l, right = *r;
+  if (left_may_go && reduction_pays(c, l, r)) {
+    *r = exchange_hash(c, right, j->right_hashed, j->n, false, RIGHT_MOVES);
+    left = reduced(c, j, left, false, right);
+    *l = exchange_hash(c, left, j->left_hashed, j->n, false, LEFT_MOVES);
+    return;
+  }
+  *l = exchange_hash(c, left, j->left_hashed, j->n, false, LEFT_MOVES);
+  if (right_may_go && reduction_pays(c, &right, &left)) right = reduced(c, j, right, true, left);
+  *r = exchange_hash(c, right, j->right_hashed, j->n, false, RIGHT_MOVES);
+}
+
 static fragment with_both_hashed(cut *c, const join *j, fragment l, fragment r) {
   size_t *which, n;
   bool single = l.n_branches == 1 && r.n_branches == 1;
@@ -203,8 +275,7 @@ static fragment with_both_hashed(cut *c, const join *j, fragment l, fragment r) 
     l = hashed_like(c, l, j->left_hashed, which, n);
   } else {
     cut_decided(c, RULE_JOIN_BOTH);
-    l = exchange_hash(c, l, j->left_hashed, j->n, false, "join: left rows by hash of the keys");
-    r = exchange_hash(c, r, j->right_hashed, j->n, false, "join: right rows by hash of the keys");
+    exchange_both(c, j, &l, &r);
   }
   fragment out = joined(c, j, &l, &r, &l);
   out.spread = SPREAD_PARTS;
@@ -223,15 +294,6 @@ static bool are_together(const join *j, const fragment *l, const fragment *r) {
 }
 
 /* ---- which way? ---- */
-
-/* In rows moved: to build a hash table of a row costs as much as to move some. */
-static double cost_everywhere(const cut *c, const fragment *f) {
-  return f->rows * (c->limits->partitions * 2.4 - 1.4);
-}
-
-static bool fits_everywhere(const cut *c, const fragment *f) {
-  return f->rows <= c->limits->broadcast_rows;
-}
 
 typedef struct ways {
   bool right, left; /* that side to every task */

@@ -153,8 +153,7 @@ const dsl_node *dsl_replace(arena *a, const dsl_node *n, dsl_replacement *with, 
   return changed ? dsl_with_inputs(a, n, inputs) : n;
 }
 
-/* A copy with `value` in place of `old`, a part of the fields. */
-static const dsl_node *with_value(arena *a, const dsl_node *n, plan_bytes old, plan_bytes value) {
+const dsl_node *dsl_with_value(arena *a, const dsl_node *n, plan_bytes old, plan_bytes value) {
   if (!old.data) return NULL;
   size_t begin = (size_t)(old.data - n->fields.data), end = begin + old.len;
   dsl_node *copy = copy_node(a, n);
@@ -174,12 +173,7 @@ static const dsl_node *with_value(arena *a, const dsl_node *n, plan_bytes old, p
 }
 
 const dsl_node *dsl_with_field(arena *a, const dsl_node *n, const char *field, plan_bytes value) {
-  return with_value(a, n, dsl_field(n, field), value);
-}
-
-const dsl_node *dsl_with_nested(arena *a, const dsl_node *n, const char *outer, const char *inner,
-                                plan_bytes value) {
-  return with_value(a, n, dsl_at(n, outer, inner, NULL), value);
+  return dsl_with_value(a, n, dsl_field(n, field), value);
 }
 
 /* ---- making from nothing ---- */

@@ -120,9 +120,8 @@ bool plan_value_items(plan_bytes value, arena *a, plan_bytes **items, size_t *n)
 const dsl_node *dsl_with_inputs(arena *a, const dsl_node *n, const dsl_node *const *inputs);
 /* A copy of `n` with another value in a field. NULL: there is no such field, or it holds a ref. */
 const dsl_node *dsl_with_field(arena *a, const dsl_node *n, const char *field, plan_bytes value);
-/* The same for a field inside a field that is a map. */
-const dsl_node *dsl_with_nested(arena *a, const dsl_node *n, const char *outer, const char *inner,
-                                plan_bytes value);
+/* The same for `old`, a part of its fields as dsl_at gives it. */
+const dsl_node *dsl_with_value(arena *a, const dsl_node *n, plan_bytes old, plan_bytes value);
 
 /* The tree with other nodes in place of those for which `with` gives one; below them, and below
  * what `with` made, nothing is looked at. What does not change is shared. */

@@ -37,30 +37,47 @@ static bool is_and(plan_bytes binary) {
   return plan_value_is(op, "And") || plan_value_is(op, "LogicalAnd");
 }
 
+static double either(double x, double y) {
+  return x + y < 1 ? x + y : 1;
+}
+
 static double of_binary(plan_bytes binary, int depth) {
   plan_bytes left = plan_part(binary, "left"), right = plan_part(binary, "right");
   plan_bytes op = plan_part(binary, "op");
   if (is_and(binary)) return selectivity(left, depth + 1) * selectivity(right, depth + 1);
   if (plan_value_is(op, "Or") || plan_value_is(op, "LogicalOr")) {
-    double either = selectivity(left, depth + 1) + selectivity(right, depth + 1);
-    return either < 1 ? either : 1;
+    return either(selectivity(left, depth + 1), selectivity(right, depth + 1));
   }
   if (is_value(left) || is_value(right))
     return look_up(COMPARED_WITH_VALUE, 2, op, VALUE_GUESS_PERCENT);
   return look_up(COMPARED_WITH_COLUMN, 2, op, COLUMN_GUESS_PERCENT);
 }
 
-static double of_function(plan_bytes function) {
+static double of_several(plan_bytes inputs, bool all, int depth) {
+  double keeps = all ? 1 : 0;
+  plan_bytes input;
+  for (plan_items it = plan_items_of(inputs); plan_items_next(&it, &input);) {
+    double one = selectivity(input, depth + 1);
+    keeps = all ? keeps * one : either(keeps, one);
+  }
+  return keeps;
+}
+
+static double of_function(plan_bytes function, int depth) {
   plan_bytes name = plan_part(function, "function");
   if (plan_value_is(name, "StringExpr")) return STRING_GUESS_PERCENT / 100.0;
   plan_bytes boolean = plan_part(name, "Boolean");
+  bool all = plan_value_is(boolean, "AllHorizontal");
+  if (all || plan_value_is(boolean, "AnyHorizontal"))
+    return of_several(plan_part(function, "input"), all, depth);
   return look_up(BOOLEANS, sizeof BOOLEANS / sizeof *BOOLEANS, boolean, VALUE_GUESS_PERCENT);
 }
 
 static double selectivity(plan_bytes expr, int depth) {
   if (depth < MAX_DEPTH && plan_value_is(expr, "BinaryExpr"))
     return of_binary(plan_part(expr, "BinaryExpr"), depth);
-  if (plan_value_is(expr, "Function")) return of_function(plan_part(expr, "Function"));
+  if (depth < MAX_DEPTH && plan_value_is(expr, "Function"))
+    return of_function(plan_part(expr, "Function"), depth);
   return VALUE_GUESS_PERCENT / 100.0;
 }
 
@@ -76,13 +93,18 @@ static void push_one(cut *c, plan_bytes predicate) {
 }
 
 static void push(cut *c, plan_bytes predicate, int depth) {
-  plan_bytes binary = plan_part(predicate, "BinaryExpr");
-  if (depth == MAX_DEPTH || !binary.data || !is_and(binary)) {
+  plan_bytes binary = plan_part(predicate, "BinaryExpr"), one;
+  plan_bytes function = plan_part(predicate, "Function");
+  bool all = plan_value_is(plan_part(plan_part(function, "function"), "Boolean"), "AllHorizontal");
+  if (depth < MAX_DEPTH && binary.data && is_and(binary)) {
+    push(c, plan_part(binary, "left"), depth + 1);
+    push(c, plan_part(binary, "right"), depth + 1);
+  } else if (depth < MAX_DEPTH && all) {
+    for (plan_items it = plan_items_of(plan_part(function, "input")); plan_items_next(&it, &one);)
+      push(c, one, depth + 1);
+  } else {
     push_one(c, predicate);
-    return;
   }
-  push(c, plan_part(binary, "left"), depth + 1);
-  push(c, plan_part(binary, "right"), depth + 1);
 }
 
 void estimate_push_filter(cut *c, plan_bytes predicate) {

@@ -26,6 +26,7 @@
   X(JOIN_LIKE_LEFT, "join: right rows go where the left ones are")                                 \
   X(JOIN_LIKE_RIGHT, "join: left rows go where the right ones are")                                \
   X(JOIN_BOTH, "join: both sides by hash of the keys")                                             \
+  X(JOIN_REDUCED, "join: only rows that have a partner move")                                      \
   X(SORT_RANGES, "sort: by ranges of the keys")                                                    \
   X(SORT_EVERYWHERE, "sort: of few rows, in every task")                                           \
   X(SORT_ONE, "sort: on one task")                                                                 \

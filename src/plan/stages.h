@@ -68,6 +68,7 @@ typedef struct stage_graph {
   stage **stages;
   size_t n;
   uint32_t fired[N_PLAN_RULES]; /* how often the planner decided so */
+  uint32_t halved;              /* the aggregates in halves: aggregate_rule_name */
 } stage_graph;
 
 typedef struct stage_limits { /* settings of the planner, see conf.h */

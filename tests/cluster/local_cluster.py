@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Ran:
     rows: pl.DataFrame
     text: str  # the stage graph
     stages: int
+    decided: Counter[str]  # by the planner's rules
     tasks: int = 0
 
 
@@ -102,15 +104,16 @@ class LocalCluster:
             raise NotPlanned(self._receive().decode())
         return data
 
-    def run(self, lf: pl.LazyFrame, limits: Limits) -> Ran:
+    def plan(self, lf: pl.LazyFrame, limits: Limits) -> tuple[Ran, list[Stage]]:
+        """Without its rows."""
         try:
-            return self._run_query(lf, limits)
+            return self._plan(lf, limits)
         except BaseException:  # in the middle of a conversation
             self.close()
             self._start()
             raise
 
-    def _run_query(self, lf: pl.LazyFrame, limits: Limits) -> Ran:
+    def _plan(self, lf: pl.LazyFrame, limits: Limits) -> tuple[Ran, list[Stage]]:
         self._send(limits.text())
         self._send(lf.serialize())
         asked = DescribeRequest.FromString(self._answer())
@@ -120,10 +123,15 @@ class LocalCluster:
         request = CaptureRequest.FromString(self._receive())
         request.schemas_only = not limits.pushdown
         self._send(capture.capture(request, "streaming", pl.QueryOptFlags()).SerializeToString())
-        stages = [self._stage() for _ in range(struct.unpack("<I", self._answer())[0])]
+        lines = [line.split(" ", 1) for line in self._answer().decode().splitlines()]
+        decided = Counter({rule: int(times) for times, rule in lines})
+        stages = [self._stage() for _ in range(struct.unpack("<I", self._receive())[0])]
+        return Ran(pl.DataFrame(), text, len(stages), decided), stages
+
+    def run(self, lf: pl.LazyFrame, limits: Limits) -> Ran:
+        ran, stages = self.plan(lf, limits)
         folder = tempfile.mkdtemp(prefix="floe-local-")
         try:
-            ran = Ran(pl.DataFrame(), text, len(stages))
             parts = [part for n, stage in enumerate(stages) for part in self._run(n, stage, stages, folder, limits, ran)]
             ran.rows = pl.concat(parts)
             return ran

@@ -5,8 +5,10 @@
  * of an answer is followed by the text of the error, and the query is over.
  *   → limits as text, the client's plan        ← DescribeRequest
  *   → DescribeResponse                         ← stage graph as text, CaptureRequest
- *   → CaptureResponse (empty: no pushdown)     ← number of stages; of each: facts as JSON,
- *                                                partition key, plans of its tasks */
+ *   → CaptureResponse (empty: no pushdown)     ← lines of what was decided and how often; number of
+ *                                                stages; of each: facts as JSON, partition key,
+ *                                                plans of its tasks */
+#include "plan/aggregate.h"
 #include "plan/stages.h"
 
 #include <stdio.h>
@@ -154,7 +156,18 @@ static rc write_stage(query *q, const stage *st, err *e) {
   return r;
 }
 
+static void write_decisions(const stage_graph *g) {
+  buf b = {0};
+  for (int i = 0; i < N_PLAN_RULES; i++)
+    buf_printf(&b, "%u %s\n", g->fired[i], plan_rule_text((plan_rule)i));
+  for (unsigned i = 0; aggregate_rule_name(i); i++)
+    buf_printf(&b, "%u halves: %s\n", g->halved >> i & 1, aggregate_rule_name(i));
+  write_frame(b.data, b.len);
+  buf_deinit(&b);
+}
+
 static rc write_stages(query *q, err *e) {
+  write_decisions(&q->graph);
   uint32_t n = (uint32_t)q->graph.n;
   write_frame(&n, sizeof n);
   for (size_t i = 0; i < q->graph.n; i++) TRY(write_stage(q, q->graph.stages[i], e));

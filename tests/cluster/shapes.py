@@ -337,6 +337,14 @@ shapes(
     ).group_by("k").agg(col("n").sum(), pl.len()),
     group_by_nested_values=lambda t: t.facts.group_by("k").agg(l=col("nums").first(), s=col("rec").last(), a=col("pair").count()),
     group_by_implode=lambda t: t.facts.group_by("k").agg(col("id"), texts=col("text").filter(col("n") > 50)),
+    group_by_bits=lambda t: t.facts.group_by("k").agg(a=col("i16").bitwise_and(), o=col("n").bitwise_or(), x=col("u32").bitwise_xor()),
+    group_by_nulls_in=lambda t: t.facts.group_by("k").agg(n=col("n").has_nulls(), g=col("g").has_nulls(), every=col("flag").all()),
+    select_bits=lambda t: t.facts.select(a=col("i16").bitwise_and(), o=col("n").bitwise_or(), h=col("g").has_nulls(), x=col("u8").bitwise_xor()),
+    select_first_there=lambda t: t.facts.select(f=col("n").first(ignore_nulls=True), l=col("g").last(ignore_nulls=True)),
+    group_by_first_there=lambda t: t.facts.group_by("k").agg(f=col("n").first(ignore_nulls=True), l=col("g").last(ignore_nulls=True)),
+    match_to_schema=lambda t: t.facts.select("id", "i8", "g").match_to_schema(
+        {"g": pl.String, "id": pl.Int64, "i8": pl.Int32}, integer_cast="upcast"
+    ),
     group_by_rows_listed=lambda t: t.single.group_by("k").agg("id", least=col("n").min()),
     group_by_rows_computed=lambda t: t.single.group_by("k").agg(col("id") * 2, col("n").filter(col("flag")), z=col("n").drop_nulls()),
     pivot_lists=lambda t: t.facts.pivot("enum", on_columns=["low", "mid", "high"], index=["k"], values="n", aggregate_function="max"),
@@ -371,6 +379,36 @@ for _how in ("inner", "left", "right", "full", "semi", "anti"):
         },
     )
 
+
+def _few(t: Tables) -> pl.LazyFrame:
+    """So few rows, by the looks of its filters, that those without a partner among them need not move."""
+    return t.other.filter(col("id").is_in([3, 8, 20, 21, 60, 77]), col("n") <= 99, col("n") >= -99)
+
+
+def _reduced(how: str, few_on: dict[str, object], many_on: dict[str, object], **options: object) -> Build:
+    """Few rows join many: the many come first only where the join keeps all rows of its right side."""
+
+    def build(t: Tables) -> pl.LazyFrame:
+        few, many = _few(t).with_columns(**few_on), t.facts.with_columns(**many_on)  # type: ignore[arg-type]
+        left, right = (many, few) if how == "right" else (few, many)
+        return left.join(right.rename({"n": "m"}), how=how, **options)  # type: ignore[arg-type]
+
+    return build
+
+
+for _how in ("left", "right", "semi", "anti"):
+    shapes(
+        ordered=False,
+        **{
+            f"join_{_how}_reduced": _reduced(_how, {}, {}, on="id"),
+            f"join_{_how}_reduced_nulls": _reduced(_how, {}, {}, on=["k", "void"], nulls_equal=True),
+            f"join_{_how}_reduced_floats": _reduced(_how, {}, {}, on="f64"),
+            f"join_{_how}_reduced_integers": _reduced(_how, {"i8": col("i8").cast(pl.Int64)}, {}, on="i8"),
+            f"join_{_how}_reduced_categories": _reduced(_how, {}, {}, on="cat"),
+            f"join_{_how}_reduced_expressions": _reduced(_how, {}, {}, left_on=col("id") // 3, right_on=col("id") % 99 + 1),
+        },
+    )
+
 shapes(
     ordered=False,
     join_two_keys=lambda t: t.facts.join(t.other.select("k", "g", m="n"), on=["k", "g"]).filter(col("k") != 0),
@@ -402,6 +440,7 @@ shapes(
     join_filter_on_both=lambda t: t.facts.join(t.other.select("id", m="n"), on="id").filter(col("n") > col("m")).select("id"),
     join_filter_full=lambda t: t.facts.join(t.other.select("id", m="n"), on="id", how="full", coalesce=True).filter(col("m").is_null()).select("id"),
     join_filter_aggregate=lambda t: t.facts.join(t.other.select("id", m="n"), on="id").filter(col("m") == col("m").max()).select("id", "m"),
+    join_with_few_sorted=lambda t: t.facts.join(t.dims.sort("name", maintain_order=True), on="k"),
     join_order_lost=lambda t: t.facts.sort("n").join(t.dims, on="k"),
     join_mixed_integers=lambda t: t.facts.select("id", "i8").join(t.other.head(30).select(i8=col("i8").cast(pl.Int64), m="id"), on="i8"),
     join_no_columns_of_right=lambda t: t.facts.join(t.dims, on="k").select("id"),

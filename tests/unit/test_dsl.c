@@ -243,7 +243,8 @@ static void a_field_is_replaced_and_refs_behind_it_move(void **state) {
   plan_bytes expr = PACKED("\x91\xa3Len");
   const dsl_node *one = dsl_with_field(&p.arena, p.root, "expr", expr);
   const dsl_node *two =
-      dsl_with_nested(&p.arena, one, "options", "maintain_dataframe_height", PACKED("\xc3"));
+      dsl_with_value(&p.arena, one, dsl_at(one, "options", "maintain_dataframe_height", NULL),
+                     PACKED("\xc3"));
   plan again = parsed(written(two, p.bytes.data, NULL, 0));
   assert_packed(dsl_field(again.root, "expr"), "\x91\xa3Len");
   assert_true(plan_value_true(dsl_at(again.root, "options", "maintain_dataframe_height", NULL)));
@@ -253,7 +254,7 @@ static void a_field_is_replaced_and_refs_behind_it_move(void **state) {
   assert_int_equal(one->n_refs, 1);
   assert_null(dsl_with_field(&p.arena, p.root, "input", expr));
   assert_null(dsl_with_field(&p.arena, p.root, "exprs", expr));
-  assert_null(dsl_with_nested(&p.arena, p.root, "input", "idx", expr));
+  assert_null(dsl_with_value(&p.arena, p.root, dsl_at(p.root, "input", "idx", NULL), expr));
   assert_writes(p.root, &p.bytes); /* nodes are never changed */
   plan_deinit(&again);
   plan_deinit(&p);
