@@ -28,6 +28,7 @@ fragment fragment_wrapped(cut *c, fragment f, fragment_wrap *wrap, const void *a
     branches[i].tree = wrap(c, arg, f.branches[i].tree);
   }
   f.branches = branches;
+  f.node = NULL;
   return f;
 }
 
@@ -49,7 +50,7 @@ fragment fragment_on_one(cut *c, fragment f, const dsl_node *n) {
   return f;
 }
 
-static bool has_name(const key_set *set, expr_name name) {
+bool cut_has_name(const key_set *set, expr_name name) {
   for (size_t i = 0; i < set->n; i++)
     if (expr_name_equal(set->names[i], name)) return true;
   return false;
@@ -65,7 +66,7 @@ bool cut_plain_keys(cut *c, const plan_bytes *keys, size_t n, key_set *names) {
 bool fragment_is_hashed_by(const fragment *f, const key_set *keys) {
   for (size_t i = 0; i < f->n_hashed; i++) {
     bool within = true;
-    for (size_t k = 0; k < f->hashed[i].n; k++) within &= has_name(keys, f->hashed[i].names[k]);
+    for (size_t k = 0; k < f->hashed[i].n; k++) within &= cut_has_name(keys, f->hashed[i].names[k]);
     if (within) return true;
   }
   return false;
@@ -127,7 +128,7 @@ bool cut_expand(cut *c, const described_node *dn, plan_bytes list, const key_set
     if (!answers[i]) (*out)[(*n)++] = items[i];
     for (size_t k = 0; answers[i] && k < answers[i]->n_names; k++) {
       expr_name name = {answers[i]->names[k], strlen(answers[i]->names[k])};
-      if (excluded && has_name(excluded, name)) continue;
+      if (excluded && cut_has_name(excluded, name)) continue;
       (*out)[(*n)++] = expr_with_column(c->a, items[i], name);
     }
   }
@@ -214,7 +215,7 @@ static bool renamed_keys(cut *c, const plan_bytes *exprs, size_t n, const key_se
 static bool overwrites(cut *c, const plan_bytes *exprs, size_t n, const key_set *keys) {
   for (size_t i = 0; i < n; i++) {
     expr_name name = expr_output_name(c->a, exprs[i]);
-    if (!name.s || has_name(keys, name)) return true;
+    if (!name.s || cut_has_name(keys, name)) return true;
   }
   return false;
 }
@@ -623,12 +624,22 @@ static bool has_columns(const cut *c, const dsl_node *n) {
   return dn && dn->answer->n_names;
 }
 
+/* What was seen counts more than what was guessed. */
+static void know_node(const cut *c, const dsl_node *n, fragment *f) {
+  f->node = n;
+  double counted = describe_find(c->d, n)->counted;
+  if (counted < 0) return;
+  f->selectivity *= f->rows > 0 ? counted / f->rows : 1;
+  f->rows = counted;
+}
+
 static rc cut_and_check(cut *c, const dsl_node *n, order need, fragment *out) {
   if (!has_columns(c, n) && dsl_n_inputs(n)) return cut_on_one(c, n, out);
   TRY(RULES[n->kind].rule(c, n, need, out));
   /* Each task would make its own choice of order, and its consumer relies on one. */
   if (out->spread == SPREAD_REPLICATED && out->order == ORDER_FREE && need != ORDER_LOST)
     out->spread = SPREAD_ONE;
+  know_node(c, n, out);
   if (satisfies(out->order, need)) return RC_OK;
   return ERR(c->e, RC_INTERNAL, "the rule for %s lost the order of rows", dsl_kind_name(n->kind));
 }

@@ -48,6 +48,7 @@ typedef struct fragment {
   size_t n_hashed;
   double rows, selectivity; /* estimates: rows, and the part of its sources' rows */
   bool determinate;
+  const dsl_node *node; /* of the client's plan, if its rows are those of that node */
 } fragment;
 
 /* A condition of a filter above, on its way down to the source whose rows it keeps: for estimates
@@ -57,6 +58,7 @@ typedef struct condition {
   size_t n;
   double keeps;
   bool counted;
+  unsigned hidden; /* by so many group_bys: it is about what they compute */
 } condition;
 
 typedef struct cut {
@@ -89,6 +91,7 @@ void fragment_forget_keys(fragment *f);
 fragment fragment_on_one(cut *c, fragment f, const dsl_node *n);
 /* False: one of the keys is more than a column. */
 bool cut_plain_keys(cut *c, const plan_bytes *keys, size_t n, key_set *names);
+bool cut_has_name(const key_set *set, expr_name name);
 /* Is it partitioned so that rows which agree in `keys`, or in some of them, are together? */
 bool fragment_is_hashed_by(const fragment *f, const key_set *keys);
 /* The list with its selectors expanded. False: one cannot be. `excluded`: names that a selector
@@ -114,6 +117,13 @@ void cut_inputs_on_one(cut *c, const dsl_node *n, const fragment *inputs, fragme
 /* ---- cut_source.c ---- */
 void cut_source(cut *c, const dsl_node *n, fragment *out);
 
+/* ---- revise.c ---- */
+/* In rows moved: to build a hash table of a row costs as much as to move some. */
+double cut_cost_everywhere(const stage_limits *limits, double rows);
+bool cut_fits_everywhere(const stage_limits *limits, double rows);
+/* Do the rows that need not move, `others`, pay for sending `rows` everywhere? */
+bool cut_pays_everywhere(const stage_limits *limits, double rows, double others);
+
 /* ---- exchange.c ---- */
 /* All rows in one task, in their order if they have one. */
 fragment exchange_gather(cut *c, fragment f, const char *why);
@@ -135,6 +145,8 @@ void exchange_finish(cut *c, fragment f, const dsl_node *sink);
 /* Its conditions wait for a source that has their columns … */
 void estimate_push_filter(cut *c, plan_bytes predicate);
 void estimate_source(cut *c, const described_node *dn, fragment *f);
+/* Below a group_by (and no more: `below` false) only conditions on its keys mean the same. */
+void estimate_group_by(cut *c, const key_set *keys, bool below);
 /* … and those beyond the first `n` that found none count where the filter stands. */
 void estimate_pop_filter(cut *c, size_t n, fragment *f);
 

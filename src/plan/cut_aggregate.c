@@ -215,7 +215,9 @@ rc cut_group_by(cut *c, const dsl_node *n, order need, fragment *out) {
   bool halves = halve(c, &g, &split);
   bool ordered = halves ? split.order : g.order;
   fragment f;
+  estimate_group_by(c, &g.names, true);
   TRY(cut_node(c, dsl_input(n, 0), ordered ? ORDER_TOTAL : ORDER_LOST, &f));
+  estimate_group_by(c, &g.names, false);
   key_set keys;
   if (f.spread != SPREAD_PARTS) {
     cut_inputs_on_one(c, n, &f, out);

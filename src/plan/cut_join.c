@@ -111,15 +111,6 @@ static void estimate(const join *j, const fragment *l, const fragment *r, fragme
   out->selectivity = selectivity[j->how];
 }
 
-/* In rows moved: to build a hash table of a row costs as much as to move some. */
-static double cost_everywhere(const cut *c, const fragment *f) {
-  return f->rows * (c->limits->partitions * 2.4 - 1.4);
-}
-
-static bool fits_everywhere(const cut *c, const fragment *f) {
-  return f->rows <= c->limits->broadcast_rows;
-}
-
 /* ---- putting the sides together ---- */
 
 /* The join above both sides; the one that is not `parts` has a single tree. */
@@ -240,10 +231,9 @@ static fragment reduced(cut *c, const join *j, fragment side, bool is_right, fra
   return side;
 }
 
-/* Do the rows that need not move pay for sending the others' keys to every task? */
 static bool reduction_pays(const cut *c, const fragment *side, const fragment *other) {
   return side->spread == SPREAD_PARTS && other->spread == SPREAD_PARTS &&
-         fits_everywhere(c, other) && 2 * cost_everywhere(c, other) <= side->rows;
+         cut_pays_everywhere(c->limits, other->rows, side->rows);
 }
 
 static void exchange_both(cut *c, const join *j, fragment *l, fragment *r) {
@@ -318,10 +308,13 @@ static fragment choose(cut *c, const join *j, ways may, fragment l, fragment r) 
     keep_left_keys(j, &l, &out);
     return out;
   }
-  double right_cost = cost_everywhere(c, &r), left_cost = cost_everywhere(c, &l);
+  double right_cost = cut_cost_everywhere(c->limits, r.rows);
+  double left_cost = cut_cost_everywhere(c->limits, l.rows);
   double hash_cost = l.rows + r.rows;
-  bool right_pays = !may.by_hash || (fits_everywhere(c, &r) && right_cost <= hash_cost);
-  bool left_pays = !may.by_hash || (fits_everywhere(c, &l) && left_cost <= hash_cost);
+  bool right_pays =
+      !may.by_hash || (cut_fits_everywhere(c->limits, r.rows) && right_cost <= hash_cost);
+  bool left_pays =
+      !may.by_hash || (cut_fits_everywhere(c->limits, l.rows) && left_cost <= hash_cost);
   if (may.right && right_pays && (!may.left || right_cost <= left_cost || !left_pays))
     return with_right_everywhere(c, j, l, r);
   if (may.left && left_pays) return with_left_everywhere(c, j, l, r);

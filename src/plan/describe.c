@@ -212,7 +212,7 @@ static rc describe_node(asking *q, const dsl_node *n, err *e) {
   if (q->d->n == DSL_MAX_NODES)
     return ERR(e, RC_EXHAUSTED, "the plan has more than %d nodes", DSL_MAX_NODES);
   q->out->nodes[q->out->n_nodes++] = node;
-  q->d->nodes[q->d->n++] = (described_node){.node = n, .request = node};
+  q->d->nodes[q->d->n++] = (described_node){.node = n, .request = node, .counted = -1};
   return RC_OK;
 }
 
@@ -253,6 +253,11 @@ rc describe_take(described *d, const Planning__DescribeResponse *response, err *
 const described_node *describe_find(const described *d, const dsl_node *n) {
   uint32_t i = number_of(d, n);
   return i == UINT32_MAX ? NULL : &d->nodes[i];
+}
+
+void describe_count(described *d, const dsl_node *n, double rows) {
+  uint32_t i = number_of(d, n);
+  if (i != UINT32_MAX) d->nodes[i].counted = rows;
 }
 
 static bool is_about(const Planning__Question *q, plan_bytes expr) {

@@ -18,6 +18,7 @@ typedef struct described_node {
   const Planning__DescribedNode *answer; /* NULL before describe_take */
   double rows;                           /* of a source: counted, or estimated from its bytes */
   uint64_t bytes;                        /* of a source's files */
+  double counted;                        /* its rows, when they were seen; negative: never */
 } described_node;
 
 typedef struct described {
@@ -35,6 +36,7 @@ MUST_CHECK rc describe_take(described *d, const Planning__DescribeResponse *resp
 /* A tree as a plan of its own, in the arena. */
 MUST_CHECK rc describe_write(const dsl_node *tree, const uint8_t header[79], arena *a,
                              ProtobufCBinaryData *out, err *e);
+void describe_count(described *d, const dsl_node *n, double rows);
 const described_node *describe_find(const described *d, const dsl_node *n);
 /* The answer to the question of this kind about input `input` whose first expression is `expr`;
  * NULL: it was not asked. */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_DEPTH = 64, MAX_CONDITIONS = 256 };
+enum { MAX_DEPTH = 64, MAX_CONDITIONS = 256, COMPUTED_KEEPS_LESS = 4 };
 
 typedef struct guess {
   const char *name;
@@ -117,19 +117,30 @@ static bool has_all(const described_node *dn, const condition *one) {
   return one->n > 0;
 }
 
-static void count(condition *one, fragment *f) {
+static void count(condition *one, double keeps, fragment *f) {
   one->counted = true;
-  f->rows *= one->keeps;
-  f->selectivity *= one->keeps;
+  f->rows *= keeps;
+  f->selectivity *= keeps;
 }
 
 void estimate_source(cut *c, const described_node *dn, fragment *f) {
   for (size_t i = 0; i < c->n_above; i++)
-    if (!c->above[i].counted && has_all(dn, &c->above[i])) count(&c->above[i], f);
+    if (!c->above[i].counted && !c->above[i].hidden && has_all(dn, &c->above[i]))
+      count(&c->above[i], c->above[i].keeps, f);
 }
 
+void estimate_group_by(cut *c, const key_set *keys, bool below) {
+  for (size_t i = 0; i < c->n_above; i++) {
+    condition *one = &c->above[i];
+    bool of_keys = one->n > 0;
+    for (size_t k = 0; k < one->n; k++) of_keys &= cut_has_name(keys, one->columns[k]);
+    if (!of_keys) one->hidden += below ? 1U : -1U;
+  }
+}
+
+/* What is asked of computed columns, of sums and the like, is there to keep few. */
 void estimate_pop_filter(cut *c, size_t n, fragment *f) {
   for (size_t i = n; i < c->n_above; i++)
-    if (!c->above[i].counted) count(&c->above[i], f);
+    if (!c->above[i].counted) count(&c->above[i], c->above[i].keeps / COMPUTED_KEEPS_LESS, f);
   c->n_above = n;
 }

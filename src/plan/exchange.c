@@ -49,6 +49,7 @@ static stage *stage_add(cut *c, const fragment *f, const branch *b) {
                 .source = tasks == STAGE_SOURCE ? b->source : NULL,
                 .source_node = tasks == STAGE_SOURCE ? b->source_node : NULL,
                 .determinate = f->determinate,
+                .node = f->n_branches == 1 ? f->node : NULL,
                 .rows = f->rows / (double)f->n_branches};
   more[c->g->n++] = st;
   c->g->stages = more;

@@ -57,11 +57,12 @@ struct stage {
   stage_leaf **leaves;          /* leaves of the same number are the same object */
   size_t n_leaves;
   stage_output output;
-  bool final;          /* writes the query's result */
-  bool determinate;    /* run again, it gives the same rows */
-  double rows;         /* estimate */
-  const stage *within; /* NULL; or it does not run itself: stages_fuse took it into that one */
-  const char *why;     /* it ends here: "group by: partial sums by hash of (k)" */
+  bool final;           /* writes the query's result */
+  bool determinate;     /* run again, it gives the same rows */
+  double rows;          /* estimate */
+  const stage *within;  /* NULL; or it does not run itself: stages_fuse took it into that one */
+  const dsl_node *node; /* of the client's plan: the stage has its rows; NULL: it is not known */
+  const char *why;      /* it ends here: "group by: partial sums by hash of (k)" */
 };
 
 typedef struct stage_graph {
@@ -96,6 +97,18 @@ MUST_CHECK rc stages_take_capture(stage_graph *g, const Planning__CaptureRespons
 /* Does it, or one of its leaves, read what `producer` writes? */
 bool stages_leaf_reads(const stage_leaf *l, const stage *producer);
 bool stages_reads(const stage *st, const stage *producer);
+
+/* ---- real rows ---- */
+typedef enum stage_surprise {
+  SURPRISE_NONE,
+  SURPRISE_MANY, /* too many for every task to have them all */
+  SURPRISE_FEW   /* so few that every task should have them, and `reader`'s other rows not move */
+} stage_surprise;
+/* `st` has written so many rows: does it call for another plan of the stage that reads it? */
+stage_surprise stages_surprise(const stage_graph *g, const stage *st, double rows,
+                               const stage_limits *limits, const stage **reader);
+/* Of the other rows that go to the same partitions as those of `st`, as was guessed. */
+double stages_partner_rows(const stage *reader, const stage *st);
 
 /* ---- few rows ---- */
 /* The stage that alone, and by one leaf, reads what `producer` writes, if both can be one task;

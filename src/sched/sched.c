@@ -180,15 +180,19 @@ static void finish_stage(sched *s, sched_stage *st) {
     end_query(s, q, QUERY_ON_FINISH, false);
 }
 
+static void give_up(sched *s, sched_query *q) {
+  cancel_rest(s, q);
+  q->n_given_up = q->n_stages - q->n_finished;
+  sched_emit(s, &(sched_action){.kind = SCHED_STAGES_GIVEN_UP, .query = q->id});
+}
+
 /* False: once too often. */
-static bool give_up(sched *s, sched_query *q) {
+static bool lose_rows(sched *s, sched_query *q) {
   if (++q->losses >= s->config.max_losses) {
     end_query(s, q, QUERY_ON_FAIL, true);
     return false;
   }
-  cancel_rest(s, q);
-  q->n_given_up = q->n_stages - q->n_finished;
-  sched_emit(s, &(sched_action){.kind = SCHED_STAGES_GIVEN_UP, .query = q->id});
+  give_up(s, q);
   return true;
 }
 
@@ -236,7 +240,7 @@ static void decide(sched *s, sched_task *t, sched_attempt *a, sched_outcome outc
   else if (outcome == SCHED_QUERY_ERROR)
     err_in_query(s, t, a);
   else if (outcome == SCHED_INPUT_LOST)
-    give_up(s, t->stage->query);
+    lose_rows(s, t->stage->query);
   else if (no_loss)
     retry_elsewhere(s, t, a);
   else
@@ -327,11 +331,12 @@ rc sched_open_stage(sched *s, query_id id, const sched_stage_spec *spec, int64_t
   return RC_OK;
 }
 
-rc sched_give_up_stages(sched *s, query_id id, int64_t now, err *e) {
+rc sched_give_up_stages(sched *s, query_id id, bool lost, int64_t now, err *e) {
   set_time(s, now);
   sched_query *q;
   TRY(find_alive_query(s, id, &q, e));
-  bool goes_on = give_up(s, q);
+  bool goes_on = !lost || lose_rows(s, q);
+  if (!lost) give_up(s, q);
   placement_run(s);
   if (goes_on) return RC_OK;
   return ERR(e, RC_EXHAUSTED, "query %s lost the rows between its stages too often",

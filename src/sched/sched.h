@@ -143,15 +143,16 @@ MUST_CHECK rc sched_submit(sched *s, const sched_query_spec *spec, const sched_s
  * ended, or is not known. A query whose stages are all finished, none of them final, waits. */
 MUST_CHECK rc sched_open_stage(sched *s, query_id id, const sched_stage_spec *spec, int64_t now,
                                uint32_t *stage, err *e);
-/* Gives up the stages of a query that are not finished, because rows that they read are lost: what
- * runs of them is stopped (STOP), then comes STAGES_GIVEN_UP, and the caller opens other stages,
- * with new numbers. Final stages that had finished may be opened again.
+/* Gives up the stages of a query that are not finished, because rows that they read are lost, or
+ * (not `lost`) because the caller knows better ones: what runs of them is stopped (STOP), then
+ * comes STAGES_GIVEN_UP, and the caller opens other stages, with new numbers. Final stages that had
+ * finished may be opened again.
  * A stage that writes the destination waits until the given up writer surely has stopped.
  * SCHED_INPUT_LOST does the same by itself, if the attempt is still its task's current one; so of
  * many tasks that miss the same rows the first one counts.
- * A query can be given up max_losses - 1 times. RC_EXHAUSTED: once too often, it has FAILED (then
+ * A query can lose rows max_losses - 1 times. RC_EXHAUSTED: once too often, it has FAILED (then
  * QUERY_ENDED follows instead). RC_NOT_FOUND: it has ended, or is not known. */
-MUST_CHECK rc sched_give_up_stages(sched *s, query_id id, int64_t now, err *e);
+MUST_CHECK rc sched_give_up_stages(sched *s, query_id id, bool lost, int64_t now, err *e);
 /* The caller's verdict on a query whose stages are not final: SUCCEEDED, nothing of it is left to
  * run (RC_PRECONDITION: a stage is open), or FAILED, it cannot go on (open stages are stopped). */
 MUST_CHECK rc sched_end_query(sched *s, query_id id, sched_query_state end, int64_t now, err *e);

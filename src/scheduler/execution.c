@@ -127,8 +127,24 @@ static void on_pool(uv_work_t *w) {
   x->piece_rc = x->piece(x->planning, &x->piece_err);
 }
 
+/* No stage was opened in the meantime, unless all began again. */
+static void after_revision(execution *x) {
+  bool better = x->piece_rc == RC_OK && !x->n_parts && planning_is_revised(x->planning);
+  err e = {0};
+  x->adopts =
+      better && sched_give_up_stages(x->s->sched, x->q->id, false, clock_mono_ms(), &e) == RC_OK;
+  if (!x->adopts) {
+    open_ready(x);
+    return;
+  }
+  LOG_INFO("query is planned again", "query", uuid_print(x->q->id.u).s, "because",
+           x->revisions[x->n_revised++]);
+}
+
 static void after_piece(execution *x) {
-  if (x->piece_rc != RC_OK)
+  if (x->piece == planning_revise)
+    after_revision(x);
+  else if (x->piece_rc != RC_OK)
     give_up_planning(x, x->piece_err.text);
   else if (x->piece == planning_write)
     begin_stages(x);
@@ -341,17 +357,26 @@ void execution_stage_finished(execution *x, uint32_t number) {
   }
   if (st->kind == STEP_DIVIDE) shuffle_drop_step(st->divided);
   drop_inputs(x, st->stage);
-  open_ready(x);
+  if (revise_is_due(x, st)) think(x, planning_revise);
+  if (!x->working) open_ready(x);
 }
 
 void execution_stages_given_up(execution *x) {
-  LOG_WARN("query starts again from its first stage", "query", uuid_print(x->q->id.u).s, "because",
-           x->q->last_failure ? x->q->last_failure : "");
+  const char *failure = x->q->last_failure ? x->q->last_failure : "";
+  if (!x->adopts)
+    LOG_WARN("query starts again from its first stage", "query", uuid_print(x->q->id.u).s,
+             "because", failure);
   for (size_t i = 0; i < x->n_steps; i++) {
     x->steps[i]->given_up = true;
     shuffle_drop_step(x->steps[i]);
   }
-  if (x->stages) begin_stages(x);
+  if (x->adopts) {
+    x->adopts = false;
+    x->stages = NULL;
+    think(x, planning_adopt);
+  } else if (x->stages) {
+    begin_stages(x);
+  }
 }
 
 void execution_count(const execution *x, sched_query_info *out) {

@@ -5,7 +5,8 @@
  * takes one step (WHOLE). Another one asks Polars about its plan (DESCRIBE, CAPTURE), runs the
  * stages of its graph, each as soon as what it reads is finished (after some of them BOUNDARIES and
  * DIVIDE: ranges.c), and perhaps joins the first rows of the result's parts (HEADS). When rows of
- * earlier stages are lost, all stages run again.
+ * earlier stages are lost, all stages run again; when they are far more or fewer than was guessed,
+ * other stages may (revise.c).
  *
  * Lives from the submission to the end of its query; on the loop's thread, except for the pieces
  * of planning (planning.h). */
@@ -107,6 +108,9 @@ struct execution {
   rc piece_rc;
   err piece_err;
   bool working, closed;
+  bool adopts; /* stages are given up because a better graph is there */
+  const char *revisions[PLANNING_MAX_REVISIONS]; /* why the query was planned again, n_revised … */
+  size_t n_revised;                              /* … times; behind them one that is considered */
 };
 
 /* execution.c: takes `plan` and `p`. p NULL: it runs whole; `why` (copied) says why or is NULL. */
@@ -120,6 +124,10 @@ void execution_count(const execution *x, sched_query_info *out); /* its stages *
 void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n);
 /* The query has ended: files for later stages are deleted, memory is released. */
 void execution_close(execution *x); /* NULL is fine */
+
+/* revise.c: is another plan worth a try, now that this step has finished? What was counted so far
+ * is noted in the planning. */
+bool revise_is_due(execution *x, const step *finished);
 
 /* steps.c */
 step *steps_add(execution *x, step_kind kind, spool *plan, uint32_t n_tasks);

@@ -124,10 +124,17 @@ static void put_graph(const execution *x, json_t *out) {
   buf_deinit(&dot);
 }
 
+static json_t *revisions(const execution *x) {
+  json_t *items = json_array();
+  for (size_t i = 0; i < x->n_revised; i++)
+    json_array_append_new(items, json_string(x->revisions[i]));
+  return items;
+}
+
 char *explain_stages(const execution *x) {
-  json_t *out =
-      json_pack("{s:i, s:o, s:o}", "partitions", (int)x->partitions, "whole_because",
-                x->whole_because ? json_string(x->whole_because) : json_null(), "steps", steps(x));
+  json_t *out = json_pack("{s:i, s:o, s:o, s:o}", "partitions", (int)x->partitions, "whole_because",
+                          x->whole_because ? json_string(x->whole_because) : json_null(),
+                          "planned_again_because", revisions(x), "steps", steps(x));
   if (x->stages) put_graph(x, out);
   char *text = json_dumps(out, JSON_COMPACT);
   json_decref(out);

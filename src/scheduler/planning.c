@@ -53,8 +53,7 @@ static rc ask(planning *p, const ProtobufCMessage *question, err *e) {
   rc r = buf_reserve(&packed, protobuf_c_message_get_packed_size(question), e);
   if (r == RC_OK) {
     packed.len = protobuf_c_message_pack(question, packed.data);
-    spool **at = &p->requests[p->request != NULL];
-    p->request = *at = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
+    p->request = p->requests[p->n_requests++] = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
     r = spool_append(p->request, packed.data, packed.len, e);
   }
   buf_deinit(&packed);
@@ -94,12 +93,17 @@ rc planning_new(const conf *c, const uint8_t *plan, size_t len, const plan_envel
   return RC_OK;
 }
 
-rc planning_cut(planning *p, err *e) {
-  p->description = planning__describe_response__unpack(NULL, p->answer.len,
-                                                       (const uint8_t *)buf_text(&p->answer));
-  if (!p->description) return undecodable(e);
-  TRY(describe_take(&p->described, p->description, e));
-  TRY(stages_cut(p->root, &p->described, &p->limits, &p->arena, &p->graph, e));
+static const char *text_of(planning *p, const stage_graph *g) {
+  buf text = {0};
+  stages_print_text(g, &text);
+  const char *kept = arena_printf(&p->revising, "%s", buf_text(&text));
+  buf_deinit(&text);
+  return kept;
+}
+
+/* Nothing is asked of a graph without exchanges. */
+static rc ask_capture(planning *p, err *e) {
+  p->cut_text = text_of(p, &p->graph);
   if (!planning_asks(p)) return RC_OK;
   Planning__CaptureRequest request;
   planning__capture_request__init(&request);
@@ -107,6 +111,37 @@ rc planning_cut(planning *p, err *e) {
   request.has_optimization_flags = p->has_optimization_flags;
   request.optimization_flags = p->optimization_flags;
   return ask(p, &request.base, e);
+}
+
+rc planning_cut(planning *p, err *e) {
+  p->description = planning__describe_response__unpack(NULL, p->answer.len,
+                                                       (const uint8_t *)buf_text(&p->answer));
+  if (!p->description) return undecodable(e);
+  TRY(describe_take(&p->described, p->description, e));
+  TRY(stages_cut(p->root, &p->described, &p->limits, &p->arena, &p->graph, e));
+  return ask_capture(p, e);
+}
+
+rc planning_revise(planning *p, err *e) {
+  p->n_revisions++;
+  return stages_cut(p->root, &p->described, &p->limits, &p->revising, &p->revised, e);
+}
+
+bool planning_is_revised(const planning *p) {
+  buf text = {0};
+  stages_print_text(&p->revised, &text);
+  bool same = strcmp(buf_text(&text), p->cut_text) == 0;
+  buf_deinit(&text);
+  return !same;
+}
+
+rc planning_adopt(planning *p, err *e) {
+  planned_graph *older = ARENA_NEW(&p->arena, planned_graph, 1);
+  *older = (planned_graph){p->graph, p->stages, p->older};
+  p->older = older;
+  p->graph = p->revised;
+  p->stages = NULL;
+  return ask_capture(p, e);
 }
 
 bool planning_is_whole(const planning *p) {
@@ -128,6 +163,7 @@ static rc write_stage(planning *p, const stage *st, planned_stage *out, err *e) 
 }
 
 static rc take_capture(planning *p, err *e) {
+  planning__capture_response__free_unpacked(p->capture, NULL);
   p->capture = planning__capture_response__unpack(NULL, p->answer.len,
                                                   (const uint8_t *)buf_text(&p->answer));
   if (!p->capture) return undecodable(e);
@@ -136,8 +172,10 @@ static rc take_capture(planning *p, err *e) {
 
 rc planning_write(planning *p, err *e) {
   if (planning_asks(p)) TRY(take_capture(p, e));
-  p->leaf = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
-  TRY(dsl_write(dsl_leaf(&p->arena, 0), p->header, NULL, 0, p->leaf, e));
+  if (!p->leaf) {
+    p->leaf = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
+    TRY(dsl_write(dsl_leaf(&p->arena, 0), p->header, NULL, 0, p->leaf, e));
+  }
   p->stages = ARENA_NEW(&p->arena, planned_stage, p->graph.n);
   for (size_t i = 0; i < p->graph.n; i++) TRY(write_stage(p, p->graph.stages[i], &p->stages[i], e));
   return RC_OK;
@@ -150,15 +188,21 @@ rc planning_rewrite(planning *p, const stage *st, err *e) {
   return write_stage(p, st, planned, e);
 }
 
+static void free_plans(const planned_stage *stages, size_t n) {
+  for (size_t i = 0; stages && i < n; i++) spool_free(stages[i].plan);
+}
+
 void planning_free(planning *p) {
   if (!p) return;
-  for (size_t i = 0; p->stages && i < p->graph.n; i++) spool_free(p->stages[i].plan);
+  free_plans(p->stages, p->graph.n);
+  for (const planned_graph *g = p->older; g; g = g->older) free_plans(g->stages, g->graph.n);
   planning__describe_response__free_unpacked(p->description, NULL);
   planning__capture_response__free_unpacked(p->capture, NULL);
-  for (size_t i = 0; i < 2; i++) spool_free(p->requests[i]);
+  for (size_t i = 0; i < p->n_requests; i++) spool_free(p->requests[i]);
   spool_free(p->leaf);
   buf_deinit(&p->answer);
   free(p->temp_dir);
+  arena_deinit(&p->revising);
   arena_deinit(&p->arena);
   free(p);
 }

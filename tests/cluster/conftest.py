@@ -104,6 +104,7 @@ WAYS = (
     Way("hash", 2, NOTHING_IS_SMALL | {"partitions": 3, "broadcast_rows": 0}),
     Way("broadcast", 3, NOTHING_IS_SMALL | {"partitions": 7, "broadcast_rows": 10**12}),
     Way("unpushed", 5, NOTHING_IS_SMALL | {"partitions": 5, "broadcast_rows": 0, "pushdown": "false"}),
+    Way("revised", 2, NOTHING_IS_SMALL | {"partitions": 2, "broadcast_rows": 300}),
     Way("alone", 1, NOTHING_IS_SMALL | {"partitions": 4, "broadcast_rows": 10**12, "pushdown": "false"}),
 )
 

@@ -367,6 +367,15 @@ def _join(how: str, left: str = "facts", right: str = "other") -> Build:
     return build
 
 
+def _most(t: Tables) -> pl.LazyFrame:
+    """All rows, though its filters look as if they kept few."""
+    return t.facts.select("id", "n", "g").filter(col("id") >= -1, (col("n") >= -999) | col("n").is_null(), col("id") <= 10**6)
+
+
+def _least(t: Tables) -> pl.LazyFrame:
+    return t.facts.select("id", "n", "g").filter(col("id") > 1190)
+
+
 for _how in ("inner", "left", "right", "full", "semi", "anti"):
     shapes(
         ordered=False,
@@ -376,6 +385,9 @@ for _how in ("inner", "left", "right", "full", "semi", "anti"):
             f"join_{_how}_empty_right": _join(_how, right="none"),
             f"join_{_how}_one_row": _join(_how, right="lone"),
             f"join_{_how}_itself": _join(_how, right="facts"),
+            f"join_{_how}_more_than_guessed": lambda t, how=_how: _most(t).join(t.other.select("id", m="n"), on="id", how=how),
+            f"join_{_how}_fewer_than_guessed": lambda t, how=_how: _least(t).join(t.facts.select("id", m="n"), on="id", how=how),
+            f"join_{_how}_with_more_than_guessed": lambda t, how=_how: t.other.select("id", "k").join(_most(t), on="id", how=how),
         },
     )
 

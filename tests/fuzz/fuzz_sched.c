@@ -102,7 +102,7 @@ static void open_stage(play *p, unsigned q, unsigned b, unsigned c) {
 
 static void give_up(play *p, unsigned q) {
   query_id id = {.u.bytes[0] = (uint8_t)q};
-  rc code = sched_give_up_stages(p->sched, id, p->now, NULL);
+  rc code = sched_give_up_stages(p->sched, id, q & 1, p->now, NULL);
   must((code == RC_NOT_FOUND) == (p->queries[q] != ALIVE));
 }
 

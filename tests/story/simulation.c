@@ -377,7 +377,8 @@ static void report(sim *m, const event *v) {
 
 static void lose_rows(sim *m, uint32_t query) {
   const sim_query *q = &m->queries[query];
-  rc code = sched_give_up_stages(m->sched, query_numbered(query), m->now_ms, NULL);
+  bool lost = chance(m, 4) > 0;
+  rc code = sched_give_up_stages(m->sched, query_numbered(query), lost, m->now_ms, NULL);
   assert_true(q->ended ? code == RC_NOT_FOUND : code == RC_OK || code == RC_EXHAUSTED);
 }
 

@@ -193,7 +193,7 @@ void open_stage_(story *s, const char *query, const char *expected, story_stage 
 }
 
 void give_up(story *s, const char *query, rc code, const char *expected) {
-  assert_int_equal(sched_give_up_stages(s->sched, query_named(query), s->now, NULL), code);
+  assert_int_equal(sched_give_up_stages(s->sched, query_named(query), true, s->now, NULL), code);
   expect(s, expected);
 }
 
