@@ -252,6 +252,7 @@ static rc cut_rows(cut *c, const dsl_node *n, order need, fragment *out) {
       return cut_on_one(c, n, out);
   }
   if (n->kind == DSL_FILTER && facts.selector) return cut_on_one(c, n, out);
+  if (!facts.rowwise && !c->limits->lower_expressions) return cut_on_one(c, n, out);
   if (facts.windows) return cut_windows(c, n, &facts, need, out);
   if (!facts.rowwise) return cut_on_one(c, n, out);
   fragment f;

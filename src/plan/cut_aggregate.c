@@ -55,7 +55,7 @@ rc cut_aggregates(cut *c, const dsl_node *n, fragment *out, bool *done) {
   size_t n_items, n_typed;
   aggregate_split split;
   *done = false;
-  if (!c->limits->pre_aggregation) return RC_OK;
+  if (!c->limits->pre_aggregation || !c->limits->lower_expressions) return RC_OK;
   if (!cut_expand(c, dn, dsl_field(n, "expr"), NULL, &items, &n_items)) return RC_OK;
   if (!all_aggregates(items, n_items)) return RC_OK;
   const aggregate_typed *typed = typed_of(c, dn, items, n_items, &n_typed);

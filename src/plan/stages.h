@@ -78,6 +78,7 @@ typedef struct stage_limits { /* settings of the planner, see conf.h */
   double replicate_rows;      /* sources of fewer rows are read by every task */
   double broadcast_rows;      /* a join side of fewer rows is broadcast; 0: never */
   bool pre_aggregation, partitioned_sort;
+  bool lower_expressions; /* aggregates and windows among the columns of a select, too */
   bool one_writer; /* the sink is the user's own: one task writes it */
 } stage_limits;
 

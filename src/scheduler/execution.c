@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "scheduler/internal.h"
 
+#include <client.pb-c.h>
 #include <stdlib.h>
 
 enum {
@@ -191,17 +192,30 @@ static uint32_t choose_partitions(const execution *x) {
   return n > MOST_PARTITIONS ? MOST_PARTITIONS : (uint32_t)n;
 }
 
+uint32_t execution_single_worker_factor(const execution *x) {
+  switch (x->q->settings.single_worker_ops) {
+  case CLIENT__SINGLE_WORKER_OPS__SWO_FORBID:
+    return 0;
+  case CLIENT__SINGLE_WORKER_OPS__SWO_ALLOW:
+    return 16;
+  default:
+    return 1;
+  }
+}
+
 static stage_limits limits_of(const execution *x) {
   const query_settings *q = &x->q->settings;
+  double small = (double)x->s->conf->scheduler.planner.small_rows;
   double broadcast = (double)x->s->conf->scheduler.planner.broadcast_rows;
   double allowed = (double)q->broadcast_bytes / STEP_ROW_BYTES;
   return (stage_limits){
       .partitions = x->partitions,
-      .small_rows = (double)x->s->conf->scheduler.planner.small_rows,
+      .small_rows = small * execution_single_worker_factor(x),
       .replicate_rows = (double)x->s->conf->scheduler.planner.replicate_rows,
       .broadcast_rows = broadcast < allowed ? broadcast : allowed,
       .pre_aggregation = q->pre_aggregation,
       .partitioned_sort = q->partitioned_sort,
+      .lower_expressions = q->lower_expressions,
       .one_writer = !query_is_anonymous(x->q),
   };
 }
@@ -272,7 +286,8 @@ static bool fuse(execution *x, stage *st, err *e) {
   planning *p = x->planning;
   stage *reader = st->final ? NULL : stages_only_reader(&p->graph, st);
   if (!reader || !is_ready(x, reader, st)) return false;
-  uint64_t few = (uint64_t)x->s->conf->scheduler.planner.task_bytes;
+  uint64_t few =
+      (uint64_t)x->s->conf->scheduler.planner.task_bytes * execution_single_worker_factor(x);
   uint64_t plans =
       spool_len(p->stages[st->number].plan) + spool_len(p->stages[reader->number].plan);
   if (bytes_read(x, st, NULL) + bytes_read(x, reader, st) >= few || plans > FUSED_PLAN_BYTES)

@@ -125,6 +125,10 @@ void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n);
 /* The query has ended: files for later stages are deleted, memory is released. */
 void execution_close(execution *x); /* NULL is fine */
 
+/* By how much more than otherwise one worker may do alone, as the client wishes; 0: nothing that
+ * several could do. */
+uint32_t execution_single_worker_factor(const execution *x);
+
 /* revise.c: is another plan worth a try, now that this step has finished? What was counted so far
  * is noted in the planning. */
 bool revise_is_due(execution *x, const step *finished);

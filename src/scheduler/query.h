@@ -25,7 +25,8 @@ typedef struct query_settings {
   int32_t priority;
   uint32_t min_workers, max_workers; /* 0: not said */
   /* of a distributed query */
-  bool pre_aggregation, partitioned_sort;
+  bool pre_aggregation, partitioned_sort, lower_expressions;
+  int single_worker_ops;                   /* client.SingleWorkerOps */
   uint64_t broadcast_bytes;                /* a join's side of more is not broadcast */
   uint32_t partitions_per_worker;          /* 0: not said */
   int shuffle_format, shuffle_compression; /* cluster.ShuffleFormat, ShuffleCompression */

@@ -252,7 +252,9 @@ uint64_t steps_bytes(const step *st) {
 }
 
 uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most) {
-  uint64_t n = bytes / (uint64_t)x->s->conf->scheduler.planner.task_bytes;
+  uint32_t factor = execution_single_worker_factor(x);
+  if (!factor) return most;
+  uint64_t n = bytes / ((uint64_t)x->s->conf->scheduler.planner.task_bytes * factor);
   return n < 1 ? 1 : n < most ? (uint32_t)n : most;
 }
 

@@ -168,6 +168,11 @@ static void copy_distributed_settings(const Client__DistributedOpts *from, query
   to->pre_aggregation = from->allow_pre_aggregation;
   to->partitioned_sort = from->allow_partitioned_sort;
   to->broadcast_bytes = from->allow_equi_join_broadcast_limit;
+  to->single_worker_ops = (int)from->single_worker_ops;
+  to->lower_expressions =
+      from->opt_expression_lowering_case !=
+          CLIENT__DISTRIBUTED_OPTS__OPT_EXPRESSION_LOWERING_EXPRESSION_LOWERING ||
+      from->expression_lowering;
   if (from->opt_partitions_per_worker_case ==
       CLIENT__DISTRIBUTED_OPTS__OPT_PARTITIONS_PER_WORKER_PARTITIONS_PER_WORKER)
     to->partitions_per_worker = from->partitions_per_worker;

@@ -60,6 +60,7 @@ static void read_limits(query *q, const char *text) {
   q->limits.pre_aggregation = pre;
   q->limits.one_writer = one;
   q->limits.partitioned_sort = sort;
+  q->limits.lower_expressions = true;
 }
 
 static rc ask(query *q, const dsl_node **root, err *e) {

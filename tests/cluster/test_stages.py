@@ -115,6 +115,34 @@ def test_stages_of_few_rows_run_within_their_readers(services: Start, remote_to:
     assert result.finished_stages == result.total_stages == 4
 
 
+def test_what_one_worker_may_do_alone(services: Start, remote_to: Connect, folder: Path) -> None:
+    cluster = services(scheduler_extra="[scheduler.planner]\nsmall_rows = 100\nreplicate_rows = 0\npartitions = 3")
+    rows().sink_parquet(folder / "rows.parquet")
+    (folder / "rows.parquet").chmod(0o644)
+    query = pl.scan_parquet(folder / "rows.parquet").group_by("k", "s").agg(pl.col("v").sum()).group_by("s").agg(pl.col("v").max())
+
+    def tasks(**settings: Any) -> list[int]:
+        result = query.remote(cluster.context()).distributed(**settings).execute()
+        assert_same(result.lazy().collect(), query.collect(), ordered=False)
+        result.delete()
+        shown = stages_of(cluster, newest(cluster)["id"])
+        return [stage["run"]["tasks"] for stage in shown.get("stages", []) if stage["run"]]
+
+    assert tasks() == [1, 1]
+    assert tasks(single_worker_ops="forbid") == [3, 3, 3]
+    assert tasks(single_worker_ops="allow") == []
+
+
+def test_expressions_are_lowered_if_the_client_likes(services: Start, remote_to: Connect) -> None:
+    cluster = services(scheduler_extra=FORCED)
+    query = rows().select(pl.col("v").sum(), pl.len())
+    for lower, exchange in ((None, "partial"), (True, "partial"), (False, "all rows on one task")):
+        result = query.remote(cluster.context()).distributed(expression_lowering=lower).execute()
+        assert_same(result.lazy().collect(), query.collect(), ordered=False)
+        result.delete()
+        assert any(exchange in stage["why"] for stage in stages_of(cluster, newest(cluster)["id"])["stages"])
+
+
 def test_parts_and_head(services: Start, remote_to: Connect) -> None:
     """A result of several parts is one frame, in order, and its first rows are those of the parts."""
     cluster = services(scheduler_extra=FORCED)
