@@ -16,6 +16,7 @@ enum { MAX_STAGES = 4 };
 typedef struct world {
   conf conf;
   scheduler s;
+  query q;
   execution x;
   planning planning;
   stage stages[MAX_STAGES];
@@ -28,6 +29,7 @@ static world *new_world(int64_t task_bytes, uint32_t partitions) {
   w->conf.scheduler.planner.task_bytes = task_bytes;
   w->s.conf = &w->conf;
   w->x.s = &w->s;
+  w->x.q = &w->q;
   w->x.partitions = partitions;
   w->x.planning = &w->planning;
   list_init(&w->x.hosts);
