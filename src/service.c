@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "net/loop_watch.h"
 #include "observatory/observatory.h"
 #include "scheduler/scheduler.h"
 #include "worker/worker.h"
@@ -33,6 +34,7 @@ typedef struct service {
   worker *worker;
   observatory *observatory;
   uv_signal_t signals[2];
+  loop_watch watch;
   unsigned stopping; /* components that still close */
   bool stop_begun;
 } service;
@@ -130,6 +132,7 @@ static void stop(service *s) {
   s->stop_begun = true;
   LOG_INFO("stopping");
   for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&s->signals[i], NULL);
+  loop_watch_stop(&s->watch);
   s->stopping = (s->worker != NULL) + (s->observatory != NULL) + (s->scheduler != NULL);
   if (s->worker) worker_shutdown(s->worker, on_component_done, s);
   if (s->observatory) observatory_shutdown(s->observatory, on_component_done, s);
@@ -154,6 +157,7 @@ static int run(service *s) {
   err e = {0};
   uv_loop_init(&s->loop);
   watch_signals(s);
+  loop_watch_start(&s->watch, &s->loop);
   rc r = start(s, &e);
   if (r != RC_OK) {
     LOG_ERROR("cannot start", "error", e.text);

@@ -14,7 +14,8 @@ enum {
   READ_SIZE = 64 << 10,
   GATHER_SIZE = 128 << 10, /* frames that leave in one write */
   CHUNK_MOST = 17 << 10,   /* what nghttp2 hands out at once: a frame of 16 KiB and its head */
-  FLUSH_ROUNDS = 16,       /* then others have their turn */
+  READS_AT_ONCE = 2,       /* then others have their turn */
+  FLUSH_ROUNDS = 4,        /* likewise */
   LINGER_MS = 500,         /* for the peer to read our last words and close */
   BACKLOG_FRAMES = 1000,   /* control frames a peer may cause without reading them */
 };
@@ -31,6 +32,7 @@ struct h2_conn {
   buf unsent;                  /* what the socket did not take; libuv's while `writing` */
   uint64_t last_read, ping_at; /* loop time, ms; ping_at 0: none is out */
   unsigned depth;              /* inside the session: it must not be entered or deleted */
+  unsigned reads;              /* in this turn of the loop */
   unsigned handles;            /* open, of the three above */
   char *closing;               /* h2_conn_close was called inside the session: why */
   bool settled, writing, paused;
@@ -145,11 +147,16 @@ void h2_conn_flush_soon(h2_conn *c) {
 
 /* ---- receiving ---- */
 
-/* libuv hands every read over before the next one begins, so a thread needs one buffer. */
+/* libuv hands every read over before the next one begins, so a thread needs one buffer. It reads
+ * one socket 32 times before it looks at the next; a buffer of nothing ends that (UV_ENOBUFS), and
+ * the loop comes back to the socket. */
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *out) {
-  (void)handle, (void)hint;
+  (void)hint;
   static _Thread_local char scratch[READ_SIZE];
-  *out = uv_buf_init(scratch, sizeof scratch);
+  h2_conn *c = handle->data;
+  bool enough = c->reads == READS_AT_ONCE;
+  c->reads = enough ? 0 : c->reads + 1;
+  *out = uv_buf_init(scratch, enough ? 0 : sizeof scratch);
 }
 
 static rc feed_session(void *arg, const uint8_t *data, size_t len, err *e) {
@@ -177,6 +184,8 @@ static void pause_if_backlogged(h2_conn *c) {
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b) {
   h2_conn *c = stream->data;
+  if (n == UV_ENOBUFS) return;            /* enough for this turn */
+  if (n < READ_SIZE) c->reads = 0;        /* the socket is empty: the turn ends by itself */
   if (c->down && n < 0) close_handles(c); /* lingered long enough */
   if (n == 0 || c->down) return;
   if (n < 0) {
