@@ -83,59 +83,6 @@ static void on_cancel_query(grpc_call *call, const uint8_t *message, size_t len)
 
 /* ---- DeleteQueryResult ---- */
 
-/* A store that does not answer holds a thread of libuv's pool for minutes, and there are four:
- * plans are read there too. */
-enum { MOST_DELETING = 2 };
-
-typedef struct deletion {
-  list link; /* in scheduler.deletions, while it waits */
-  uv_work_t work;
-  scheduler *s;
-  query_id id;
-  uint32_t n_parts;
-  grpc_call *call; /* a reference */
-  int64_t wall_us;
-  rc result;
-  err error;
-} deletion;
-
-static void delete_on_pool(uv_work_t *w) {
-  deletion *d = w->data;
-  d->result = location_result_delete(d->s->results, d->id, d->n_parts, d->wall_us,
-                                     &d->s->give_up_deleting, &d->error);
-}
-
-static void start_deletions(scheduler *s);
-
-static void after_delete(uv_work_t *w, int status) {
-  (void)status;
-  deletion *d = w->data;
-  if (d->result != RC_OK)
-    LOG_WARN("deleting a result failed", "query", uuid_print(d->id.u).s, "error", d->error.text);
-  if (d->result == RC_OK) grpc_call_send(d->call, NULL, 0);
-  grpc_call_finish(d->call, d->result, d->error.text);
-  grpc_call_unref(d->call);
-  scheduler *s = d->s;
-  free(d);
-  s->n_deletions--;
-  s->n_deleting--;
-  start_deletions(s);
-  scheduler_check_done(s);
-}
-
-static void start_deletions(scheduler *s) {
-  while (s->n_deleting < MOST_DELETING && !list_empty(&s->deletions)) {
-    deletion *d = LIST_ENTRY(s->deletions.next, deletion, link);
-    list_remove(&d->link);
-    s->n_deleting++;
-    uv_queue_work(s->loop, &d->work, delete_on_pool, after_delete);
-  }
-}
-
-static bool may_delete(const scheduler *s, const query *q) {
-  return s->results && query_is_anonymous(q) && s->conf->scheduler.anonymous_results.allow_deletes;
-}
-
 static void on_delete_query_result(grpc_call *call, const uint8_t *message, size_t len) {
   scheduler *s = grpc_call_user(call);
   query *q = find_query(call, message, len);
@@ -144,7 +91,7 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
     grpc_call_finish(call, RC_PRECONDITION, "the query still runs; cancel it first");
     return;
   }
-  if (!may_delete(s, q)) {
+  if (!deletion_may(s, q)) {
     grpc_call_finish(call, RC_DENIED,
                      "only anonymous results can be deleted, and only where allow_deletes is on");
     return;
@@ -153,16 +100,7 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
   retention_remove(s, q);
   query_clear_result(q);
   retention_add(s, q); /* its errors are kept */
-  deletion *d = NEW(deletion);
-  d->work.data = d;
-  d->s = s;
-  d->id = q->id;
-  d->n_parts = q->n_parts;
-  d->call = grpc_call_ref(call);
-  d->wall_us = clock_wall_us();
-  s->n_deletions++;
-  list_push_back(&s->deletions, &d->link);
-  start_deletions(s);
+  deletion_ask(s, q, call);
 }
 
 /* ---- GetComputeVersions ---- */

@@ -50,7 +50,7 @@ struct scheduler {
   map attempts;         /* attempt_id → attempt (dispatch.c) */
   list ended;           /* queries whose head and errors are kept, oldest first (retention.c) */
   size_t kept_bytes;    /* of these */
-  list deletions;       /* that wait for the pool (client_service.c) */
+  list deletions;       /* that wait for the pool (deletion.c) */
   unsigned n_deletions; /* that wait or run, … */
   unsigned n_deleting;  /* … and that run */
   atomic_bool give_up_deleting;
@@ -83,6 +83,12 @@ void dispatch_start(scheduler *s, const sched_action *start);
 void dispatch_stop(scheduler *s, attempt_id attempt);
 /* Also those that sched/ has given up: after this nothing reads a plan of the query. */
 void dispatch_stop_all(const query *q);
+
+/* deletion.c: the files of anonymous results. */
+bool deletion_may(const scheduler *s, const query *q);            /* the configuration allows it */
+void deletion_ask(scheduler *s, const query *q, grpc_call *call); /* answers the call */
+/* The query has ended without success, and its attempts were told to stop. */
+void deletion_after_failure(scheduler *s, const query *q);
 
 /* explain.c: the stages of a query as JSON, owned by the caller. */
 char *explain_stages(const execution *x);

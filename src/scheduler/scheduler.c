@@ -56,6 +56,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
   q->times.ended_us = clock_wall_us();
   dispatch_stop_all(q);
   end_execution(q);
+  if (q->end.state != SCHED_QUERY_SUCCEEDED) deletion_after_failure(s, q);
   if (q->end.state == SCHED_QUERY_FAILED)
     query_add_error(q, "scheduler",
                     q->last_failure ? q->last_failure

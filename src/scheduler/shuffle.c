@@ -1,7 +1,8 @@
 /* scheduler/shuffle.c: tells workers which files nobody will read any more.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Sent once and not repeated: a worker that does not hear it keeps the files until its own end. */
+ * Sent once and not repeated: a worker that does not hear it hears of the query's end by one of its
+ * next heartbeats. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "scheduler/internal.h"

@@ -154,6 +154,18 @@ static void on_join(grpc_call *call, const uint8_t *message, size_t len) {
 
 /* ---- Heartbeat, Leave ---- */
 
+/* Those of the worker's queries whose files nobody will read any more; points into the request. */
+static size_t fill_ended(const scheduler *s, const Cluster__HeartbeatRequest *r, char **out) {
+  size_t n = 0;
+  for (size_t i = 0; i < r->n_queries; i++) {
+    query_id id;
+    if (!uuid_parse(r->queries[i], &id.u)) continue;
+    const query *q = map_get(&s->queries, &id, sizeof id);
+    if (!q || q->times.ended_us) out[n++] = r->queries[i];
+  }
+  return n;
+}
+
 static void on_heartbeat(grpc_call *call, const uint8_t *message, size_t len) {
   scheduler *s = grpc_call_user(call);
   Cluster__HeartbeatRequest *request = cluster__heartbeat_request__unpack(NULL, len, message);
@@ -165,8 +177,11 @@ static void on_heartbeat(grpc_call *call, const uint8_t *message, size_t len) {
   cluster__heartbeat_response__init(&response);
   response.known =
       sched_worker_heartbeat(s->sched, request->instance_id, request->incarnation, clock_mono_ms());
-  cluster__heartbeat_request__free_unpacked(request, NULL);
+  response.ended = mem_new((request->n_queries + 1) * sizeof *response.ended);
+  response.n_ended = fill_ended(s, request, response.ended);
   answer_message(call, &response.base);
+  free(response.ended);
+  cluster__heartbeat_request__free_unpacked(request, NULL);
   scheduler_run_actions(s);
 }
 

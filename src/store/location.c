@@ -15,6 +15,7 @@
 
 /* A query may run for days before its worker uploads; deletion happens at once. */
 enum { UPLOAD_VALID_S = SIGV4_MAX_EXPIRES_S, DELETE_VALID_S = 600 };
+enum { PASSES = 3 }; /* over a folder that is being removed */
 
 struct location {
   char *directory; /* local: absolute, without a slash at its end; NULL: S3, and all below is set */
@@ -311,14 +312,16 @@ static rc remove_files(DIR *dir, const char *path, err *e) {
   }
 }
 
+/* A task that was just told to stop may still put its file into it. */
 static rc remove_directory(const char *path, err *e) {
-  DIR *dir = opendir(path);
-  if (!dir) return errno == ENOENT ? RC_OK : ERR_ERRNO(e, errno, "opening %s", path);
-  rc r = remove_files(dir, path, e);
-  closedir(dir);
-  if (r == RC_OK && rmdir(path) != 0 && errno != ENOENT)
-    r = ERR_ERRNO(e, errno, "removing %s", path);
-  return r;
+  for (int pass = 1;; pass++) {
+    DIR *dir = opendir(path);
+    if (!dir) return errno == ENOENT ? RC_OK : ERR_ERRNO(e, errno, "opening %s", path);
+    rc r = remove_files(dir, path, e);
+    closedir(dir);
+    if (r != RC_OK || rmdir(path) == 0 || errno == ENOENT) return r;
+    if (errno != ENOTEMPTY || pass == PASSES) return ERR_ERRNO(e, errno, "removing %s", path);
+  }
 }
 
 static rc remove_object(const location *l, query_id q, uint32_t part, int64_t wall_us,

@@ -146,6 +146,7 @@ static void on_heartbeat_message(void *arg, const uint8_t *data, size_t len) {
   Cluster__HeartbeatResponse *r = cluster__heartbeat_response__unpack(NULL, len, data);
   if (!r) return;
   m->known = r->known;
+  if (m->state == JOINED && r->known) leftovers_sweep(m->config.leftovers, r->ended, r->n_ended);
   cluster__heartbeat_response__free_unpacked(r, NULL);
 }
 
@@ -166,13 +167,21 @@ static void on_heartbeat_done(void *arg, rc code, const char *text) {
   }
 }
 
+static size_t fill_queries(const query_list *kept, char *out[QUERY_LIST_MOST]) {
+  for (size_t i = 0; i < kept->n; i++) out[i] = (char *)(uintptr_t)kept->ids[i].s;
+  return kept->n;
+}
+
 static void beat(membership *m) {
+  char *queries[QUERY_LIST_MOST];
   Cluster__HeartbeatRequest r;
   cluster__heartbeat_request__init(&r);
   r.instance_id = m->config.conf->instance_id;
   r.incarnation = (char *)(uintptr_t)m->config.incarnation;
   r.running_tasks = (uint32_t)pool_running(m->config.pool);
   r.resident_bytes = resources_resident_bytes(getpid()) + pool_resident_bytes(m->config.pool);
+  r.queries = queries;
+  r.n_queries = fill_queries(&m->config.leftovers->kept, queries);
   m->known = false;
   call(m, "/cluster.Membership/Heartbeat", &r.base, CALL_MS, on_heartbeat_message,
        on_heartbeat_done);

@@ -5,6 +5,7 @@
 #ifndef FLOE_WORKER_MEMBERSHIP_H
 #define FLOE_WORKER_MEMBERSHIP_H
 
+#include "worker/leftovers.h"
 #include "worker/pool.h"
 
 typedef struct membership membership;
@@ -13,6 +14,7 @@ typedef struct membership_config { /* borrowed */
   uv_loop_t *loop;
   const conf *conf;
   const pool *pool;
+  leftovers *leftovers;
   slot_share share;
   const char *incarnation;
   const char *shuffle_folder;

@@ -122,7 +122,7 @@ static rc make_file_in_folder(output *o, const scratch *s, err *e) {
   enum { TIMES = 5 };
   rc r = RC_INTERNAL;
   for (int i = 0; i < TIMES; i++) {
-    TRY(tree_make(o->directory, &o->made_directory, e));
+    TRY(tree_make(o->directory, NULL, e));
     r = make_file(o->scratch_path, &s->user, e);
     if (r == RC_OK || access(o->directory, F_OK) == 0) return r;
   }
@@ -146,7 +146,6 @@ rc output_commit(output *o, err *e) {
   if (rename(o->scratch_path, final_path))
     r = ERR_ERRNO(e, errno, "naming the result %s", final_path);
   free(final_path);
-  if (r == RC_OK) o->made_directory = false; /* it holds a result */
   return r;
 }
 
@@ -160,7 +159,7 @@ rc output_size(const char *path, uint64_t *bytes, err *e) {
 
 void output_discard(output *o) {
   if (o->scratch_path) unlink(o->scratch_path);
-  if (o->made_directory) rmdir(o->directory);
+  if (o->directory) rmdir(o->directory); /* unless it holds results, or other attempts */
   if (o->marker) unlink(o->marker);
 }
 

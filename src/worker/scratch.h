@@ -32,7 +32,6 @@ typedef struct output {
   char *directory;    /* of a local result; NULL: none */
   char *marker;       /* the link to scratch_path */
   unsigned part;      /* number of the local result's file */
-  bool made_directory;
 } output;
 
 void output_local(output *o, const scratch *s, const char *attempt, const char *directory,

@@ -114,13 +114,23 @@ void shuffle_drop(const shuffle *s, const char *query, const char *attempt) {
   free(query_dir);
 }
 
-void shuffle_drop_all(const shuffle *s) {
+void shuffle_list(const shuffle *s, query_list *out) {
+  out->n = 0;
   DIR *d = opendir(s->dir);
-  for (struct dirent *entry; d && (entry = readdir(d)) != NULL;) {
+  for (struct dirent *entry; d && out->n < QUERY_LIST_MOST && (entry = readdir(d)) != NULL;) {
     uuid query;
-    if (uuid_parse(entry->d_name, &query)) shuffle_drop(s, entry->d_name, NULL);
+    if (uuid_parse(entry->d_name, &query)) out->ids[out->n++] = uuid_print(query);
   }
   if (d) closedir(d);
+}
+
+void shuffle_drop_all(const shuffle *s) {
+  query_list queries;
+  size_t before = SIZE_MAX;
+  for (shuffle_list(s, &queries); queries.n && queries.n != before; shuffle_list(s, &queries)) {
+    before = queries.n;
+    for (size_t i = 0; i < queries.n; i++) shuffle_drop(s, queries.ids[i].s, NULL);
+  }
 }
 
 /* ---- other workers' folders ---- */

@@ -39,6 +39,13 @@ MUST_CHECK rc shuffle_prepare(const shuffle *s, const char *query, const char *a
 MUST_CHECK rc shuffle_keep(const shuffle *s, const char *dir, err *e);
 /* attempt NULL: all of the query. What is not there is fine. Both are UUIDs. */
 void shuffle_drop(const shuffle *s, const char *query, const char *attempt);
+/* Whose files lie here; of more than there is room for, any. */
+enum { QUERY_LIST_MOST = 512 };
+typedef struct query_list {
+  uuid_text ids[QUERY_LIST_MOST];
+  size_t n;
+} query_list;
+void shuffle_list(const shuffle *s, query_list *out);
 /* All queries: nobody knows of these files any more. */
 void shuffle_drop_all(const shuffle *s);
 

@@ -21,6 +21,7 @@ struct worker {
   scratch scratch;
   shuffle shuffle;
   uv_work_t drop; /* of all shuffle files */
+  leftovers leftovers;
   slot_share share;
   pool *pool;
   file_server *files; /* for other workers */
@@ -92,10 +93,12 @@ static rc start_pool(worker *w, err *e) {
 }
 
 static void start_membership(worker *w) {
+  w->leftovers = (leftovers){.loop = w->loop, .shuffle = &w->shuffle};
   membership_config config = {
       .loop = w->loop,
       .conf = w->conf,
       .pool = w->pool,
+      .leftovers = &w->leftovers,
       .share = w->share,
       .incarnation = w->incarnation.s,
       .shuffle_folder = w->shuffle.dir,

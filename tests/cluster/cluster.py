@@ -40,6 +40,16 @@ SLOWNESS = 3.0 if SANITIZED else 1.0
 START_S = 30.0 * SLOWNESS
 STOP_S = 15.0 * SLOWNESS
 
+# Everything is distributed, in two partitions, however small.
+FORCED = """
+    [scheduler.planner]
+    small_rows = 0
+    replicate_rows = 0
+    broadcast_rows = 0
+    task_bytes = 1
+    partitions = 2
+"""
+
 _numbers = itertools.count()
 
 

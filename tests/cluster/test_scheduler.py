@@ -8,6 +8,7 @@ import io
 import socket
 import struct
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent import futures
 
@@ -35,8 +36,9 @@ class Members:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{cluster.ports.membership}")
         self._token = [("authorization", f"Bearer {ServiceCluster.TOKEN}")]
 
-    def _call(self, method: str, request: bytes) -> None:
-        self._channel.unary_unary(f"/cluster.Membership/{method}")(request, metadata=self._token, timeout=20)
+    def _call(self, method: str, request: bytes) -> bytes:
+        answer: bytes = self._channel.unary_unary(f"/cluster.Membership/{method}")(request, metadata=self._token, timeout=20)
+        return answer
 
     def join(self, name: str, port: int, incarnation: str = "1", bad_byte: bytes = b"?") -> None:
         """`bad_byte` takes the place of each ? in the name."""
@@ -44,6 +46,11 @@ class Members:
         address = f"127.0.0.1:{port}"
         request = pb.JoinRequest(instance_id=name, incarnation=incarnation, task_address=address, slots=1, runtimes=[runtime])
         self._call("Join", request.SerializeToString().replace(b"?", bad_byte))
+
+    def ended(self, name: str, queries: list[str], incarnation: str = "1") -> list[str]:
+        """What a heartbeat hears of these queries."""
+        request = pb.HeartbeatRequest(instance_id=name, incarnation=incarnation, queries=queries)
+        return list(pb.HeartbeatResponse.FromString(self._call("Heartbeat", request.SerializeToString())).ended)
 
     def leave(self, name: str, incarnation: str = "1") -> None:
         self._call("Leave", pb.LeaveRequest(instance_id=name, incarnation=incarnation).SerializeToString())
@@ -157,6 +164,18 @@ def test_worker_restarts_while_a_call_is_open(scheduler: ServiceCluster, call: C
     assert call.status(query) == SUCCEEDED
     dead.stop()
     alive.stop()
+
+
+def test_heartbeats_hear_of_queries_that_ended(scheduler: ServiceCluster, call: Caller) -> None:
+    members, tasks = Members(scheduler), FakeTasks(held=True)
+    members.join("worker", tasks.port)
+    query, unknown = call.submit(plan()), str(uuid.uuid4())
+    wait_until(lambda: tasks.calls == 1, "the attempt runs")
+    assert members.ended("worker", [query, unknown, "no id"]) == [unknown]
+    call(CLIENT + "CancelQuery", query_ref(query))
+    wait_until(lambda: members.ended("worker", [query]) == [query], "it has ended")
+    assert members.ended("worker", []) == []
+    tasks.stop()
 
 
 def test_a_name_that_json_cannot_hold(scheduler: ServiceCluster) -> None:

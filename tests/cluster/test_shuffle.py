@@ -683,6 +683,28 @@ def test_files_of_a_forgotten_worker(own: Callable[..., Worker]) -> None:
     write(w, query())
 
 
+def test_files_of_queries_that_ended_unheard(own: Callable[..., Worker]) -> None:
+    """No DropShuffle came, but each heartbeat asks."""
+    w = own()
+
+    def named() -> list[str]:
+        return sorted(w.fake.beats[-1].queries) if w.fake.beats else []
+
+    goes, stays = query(), query()
+    for q in (goes, stays):
+        write(w, q)
+    wait_until(lambda: named() == sorted([goes, stays]), "heartbeats name both", 5)
+    outside = folder_of(w).parent / "outside"
+    outside.mkdir()
+    w.fake.ended = [goes, query(), "../outside", "", "x" * 10_000]
+    wait_until(lambda: named() == [stays], "one is gone", 5)
+    w.fake.ended = []
+    assert not (folder_of(w) / goes).exists() and (folder_of(w) / stays).is_dir()
+    outside.rmdir()
+    drop(w, stays)
+    wait_until(lambda: not named(), "both are gone", 5)
+
+
 def test_shared_folder(own: Callable[..., Worker], folder: Path) -> None:
     place = open_folder(folder / "shared")
     extra = f'[worker.shuffle_location.shared_filesystem]\npath = "{place}"'

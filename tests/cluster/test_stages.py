@@ -18,23 +18,13 @@ from typing import Any
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import SLOWNESS, Cluster, ServiceCluster, files_below
+from cluster import FORCED, SLOWNESS, Cluster, ServiceCluster, files_below
 from conftest import Remote
 from equality import assert_same
 from processes import Process, wait_until
 
 Start = Callable[..., ServiceCluster]
 Connect = Callable[[Cluster], Remote]
-
-# Everything is distributed, in two partitions, however small.
-FORCED = """
-    [scheduler.planner]
-    small_rows = 0
-    replicate_rows = 0
-    broadcast_rows = 0
-    task_bytes = 1
-    partitions = 2
-"""
 
 pytestmark = pytest.mark.seconds(90)
 

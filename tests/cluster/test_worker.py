@@ -37,6 +37,7 @@ class FakeScheduler:
         self.joins: list[Any] = []
         self.beats: list[Any] = []
         self.leaves = 0
+        self.ended: list[str] = []  # queries, as heartbeats are told
         self._times = pb.JoinResponse(heartbeat_ms=heartbeat_ms, lease_ms=lease_ms)
         self._server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         methods = {
@@ -73,7 +74,7 @@ class FakeScheduler:
 
     def _beat(self, request: Any) -> Any:
         self.beats.append(request)
-        return pb.HeartbeatResponse(known=self.known)
+        return pb.HeartbeatResponse(known=self.known, ended=self.ended)
 
     def _leave(self, _: Any) -> Any:
         self.leaves += 1
