@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -28,9 +29,17 @@ def tie_to_worker() -> None:
         print(f"oom_score_adj stays as it is: {error}", file=sys.stderr)
 
 
+def step_back(niceness: str) -> None:
+    """Heartbeats and status calls go first. Where sessions share the cores, ours must be nice as well."""
+    os.nice(int(niceness))
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as file:
+        file.write(niceness)
+
+
 def main() -> None:
     close_all_but_link()
     tie_to_worker()
+    step_back(sys.argv[2])
     interrupt = Interrupt()
     from . import identity, task  # with them comes Polars, which must find our SIGINT handler
 

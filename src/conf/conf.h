@@ -86,8 +86,9 @@ typedef struct conf {
     int64_t slots;        /* default 1; cores and memory are divided among them */
     conf_address task_bind, task_public, shuffle_bind, shuffle_public; /* 0.0.0.0:5052, :5053 */
     conf_location shuffle_location;
-    char *runtimes_dir;  /* a folder of Python environments, one for each runtime */
-    char *executor_user; /* as root: who the executors run as; default "nobody" */
+    char *runtimes_dir;    /* a folder of Python environments, one for each runtime */
+    char *executor_user;   /* as root: who the executors run as; default "nobody" */
+    int64_t executor_nice; /* default 10 */
     conf_option *env_vars;
     size_t n_env_vars;
   } worker;

@@ -120,6 +120,9 @@ static const setting ROWS[] = {
      "A folder of Python environments, one for each runtime."},
     {"worker.executor_user", 0, SETTING_TEXT, AT(worker.executor_user), 0, 0, "nobody",
      "Who the executors run as when the worker runs as root."},
+    {"worker.executor_nice", 0, SETTING_INTEGER, AT(worker.executor_nice), 0, 19, "10",
+     "How much the executors step back when cores are scarce: heartbeats, status calls and other "
+     "programs go first. 0: not at all."},
     {"worker.env_vars", 0, SETTING_OPTIONS, AT(worker.env_vars), ANY,
      "Variables for Polars and for users' code: `worker.env_vars.NAME`."},
     {"worker.checkpoint_location", 0, SETTING_LOCATION, LATER, ANY, "Where checkpoints go."},

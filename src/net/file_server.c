@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -27,6 +28,7 @@ enum {
   CONNECTION_BYTES = 64 * 1024, /* half of it is a chunk of a file */
   BACKLOG = 1024,
   IDLE_SECONDS = 60,
+  NICE = 5, /* heartbeats go first, and executors (10) after their rows */
 };
 
 struct file_server {
@@ -140,6 +142,14 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 
 /* ---- start and stop ---- */
 
+/* On one of the library's threads, which it makes itself; Linux counts a thread's niceness alone.
+ */
+static void on_connection(void *arg, struct MHD_Connection *connection, void **state,
+                          enum MHD_ConnectionNotificationCode what) {
+  (void)arg, (void)connection, (void)state;
+  if (what == MHD_CONNECTION_NOTIFY_STARTED) setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 static rc listen_on(file_server *s, const file_server_config *c, err *e) {
   struct sockaddr_storage at = {0};
   TRY(http_address(c->host, c->port, &at, e));
@@ -148,7 +158,8 @@ static rc listen_on(file_server *s, const file_server_config *c, err *e) {
       flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_THREAD_POOL_SIZE,
       (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)IDLE_SECONDS, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_END);
+      (unsigned)IDLE_SECONDS, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG,
+      MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
   if (s->daemon) return RC_OK;
   return ERR(e, RC_UNAVAILABLE, "cannot listen on http %s:%d; is another program using the port?",
              c->host, c->port);

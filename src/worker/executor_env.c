@@ -107,8 +107,10 @@ rc executor_package_dir(char **out, err *e) {
 static const char PROGRAM[] = "import sys; sys.path[0] = sys.argv[1]; "
                               "from floe_executor.__main__ import main; main()";
 
-char **executor_argv(const char *python, const char *package_dir) {
-  const char *const args[] = {python, "-s", "-u", "-c", PROGRAM, package_dir};
+char **executor_argv(const char *python, const char *package_dir, const conf *c) {
+  char nice[8];
+  snprintf(nice, sizeof nice, "%d", (int)c->worker.executor_nice);
+  const char *const args[] = {python, "-s", "-u", "-c", PROGRAM, package_dir, nice};
   size_t n = sizeof args / sizeof *args;
   char **list = mem_new((n + 1) * sizeof *list);
   for (size_t i = 0; i < n; i++) list[i] = mem_strdup(args[i]);

@@ -36,7 +36,7 @@ MUST_CHECK rc executor_user_make_folder(const executor_user *u, const char *path
 /* The folder that holds the Python package floe_executor, beside the running binary. */
 MUST_CHECK rc executor_package_dir(char **out, err *e);
 /* `path -s -c …`: as list for execve; free with executor_strings_free. */
-char **executor_argv(const char *python, const char *package_dir);
+char **executor_argv(const char *python, const char *package_dir, const conf *c);
 /* ours: a NULL-terminated list of "NAME=value". temp_dir: the executors' own. */
 char **executor_env_new(const char *const *ours, const conf *c, const executor_user *user,
                         const slot_share *share, const char *temp_dir);

@@ -333,7 +333,7 @@ static void make_warms(pool *p) {
   for (size_t i = 0; i < p->n; i++) {
     warm *w = &p->warms[i];
     w->pool = p;
-    w->argv = executor_argv(p->runtimes[i].python, p->package_dir);
+    w->argv = executor_argv(p->runtimes[i].python, p->package_dir, p->config.conf);
     w->config = (executor_config){
         .loop = p->config.loop,
         .name = p->runtimes[i].name,
