@@ -29,6 +29,7 @@ fragment fragment_wrapped(cut *c, fragment f, fragment_wrap *wrap, const void *a
   }
   f.branches = branches;
   f.node = NULL;
+  f.divisible = 0;
   return f;
 }
 
@@ -268,6 +269,7 @@ static rc cut_rows(cut *c, const dsl_node *n, order need, fragment *out) {
   f.determinate &= facts.pure;
   cut_decided(c, RULE_ROWS);
   *out = fragment_on_top(c, f, n);
+  out->divisible = f.divisible;
   return RC_OK;
 }
 

@@ -49,6 +49,10 @@ typedef struct fragment {
   double rows, selectivity; /* estimates: rows, and the part of its sources' rows */
   bool determinate;
   const dsl_node *node; /* of the client's plan, if its rows are those of that node */
+  /* A leaf, by its number + 1, whose rows of one partition may go to several tasks, each of which
+   * has the other leaves' rows of it all; 0: there is none. Whatever is put on top of a fragment
+   * ends this, unless its rule knows better. */
+  uint32_t divisible;
 } fragment;
 
 /* A condition of a filter above, on its way down to the source whose rows it keeps: for estimates

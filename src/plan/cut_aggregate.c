@@ -67,7 +67,9 @@ rc cut_aggregates(cut *c, const dsl_node *n, fragment *out, bool *done) {
   if (f.spread != SPREAD_PARTS) {
     cut_inputs_on_one(c, n, &f, out);
   } else {
+    uint32_t divisible = f.divisible;
     f = fragment_wrapped(c, f, wrap_select, &(exprs){split.partial, split.n_partial});
+    f.divisible = divisible;
     f = exchange_gather(c, f, "select: partial aggregates of each part");
     cut_decided(c, RULE_SELECT_HALVES);
     c->g->halved |= split.rules;
@@ -193,7 +195,9 @@ static void group_in_halves(cut *c, const grouping *g, const aggregate_split *sp
   half partial = {g->keys, split->partial, NULL, g->n_keys, split->n_partial, 0};
   plan_bytes *columns = columns_of(c, &g->names);
   half final = {columns, split->final, split->having, g->n_keys, split->n_final, split->n_having};
+  uint32_t divisible = f.divisible;
   f = fragment_wrapped(c, f, wrap_group_by, &partial);
+  f.divisible = divisible;
   fragment_forget_keys(&f);
   f = exchange_hash(c, f, columns, g->n_keys, split->order,
                     "group by: partial aggregates by hash of the keys");

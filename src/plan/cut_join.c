@@ -125,6 +125,8 @@ static fragment joined(cut *c, const join *j, const fragment *l, const fragment 
     out.branches[i].tree = dsl_with_inputs(c->a, j->node, sides);
   }
   out.determinate = l->determinate && r->determinate;
+  out.node = NULL;
+  out.divisible = 0;
   out.order = j->left_order ? l->order : ORDER_FREE;
   estimate(j, l, r, &out);
   return out;
@@ -141,6 +143,7 @@ static fragment with_right_everywhere(cut *c, const join *j, fragment l, fragmen
   cut_decided(c, r.spread == SPREAD_REPLICATED ? RULE_JOIN_SMALL_SIDE : RULE_JOIN_RIGHT);
   r = exchange_broadcast(c, r, "join: the right side goes to every task");
   fragment out = joined(c, j, &l, &r, &l);
+  out.divisible = l.divisible;
   keep_left_keys(j, &l, &out);
   return out;
 }
@@ -149,6 +152,7 @@ static fragment with_left_everywhere(cut *c, const join *j, fragment l, fragment
   cut_decided(c, l.spread == SPREAD_REPLICATED ? RULE_JOIN_SMALL_SIDE : RULE_JOIN_LEFT);
   l = exchange_broadcast(c, l, "join: the left side goes to every task");
   fragment out = joined(c, j, &l, &r, &r);
+  out.divisible = r.divisible;
   fragment_forget_keys(&out);
   return out;
 }
@@ -253,6 +257,16 @@ static void exchange_both(cut *c, const join *j, fragment *l, fragment *r) {
   *r = exchange_hash(c, right, j->right_hashed, j->n, false, RIGHT_MOVES);
 }
 
+/* Where one key has most rows, they are divided: those of the larger side, if each of them may see
+ * all of the other. */
+static uint32_t divisible_side(const join *j, const fragment *l, const fragment *r) {
+  uint32_t left, right;
+  bool may_left = dsl_is_leaf(l->branches->tree, &left) && HOWS[j->how].right_everywhere;
+  bool may_right = dsl_is_leaf(r->branches->tree, &right) && HOWS[j->how].left_everywhere;
+  if (may_left && (!may_right || l->rows >= r->rows)) return left + 1;
+  return may_right ? right + 1 : 0;
+}
+
 static fragment with_both_hashed(cut *c, const join *j, fragment l, fragment r) {
   size_t *which, n;
   bool single = l.n_branches == 1 && r.n_branches == 1;
@@ -269,6 +283,7 @@ static fragment with_both_hashed(cut *c, const join *j, fragment l, fragment r) 
   }
   fragment out = joined(c, j, &l, &r, &l);
   out.spread = SPREAD_PARTS;
+  out.divisible = divisible_side(j, &l, &r);
   if (j->plain)
     keep_left_keys(j, &l, &out);
   else

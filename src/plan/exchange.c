@@ -50,6 +50,7 @@ static stage *stage_add(cut *c, const fragment *f, const branch *b) {
                 .source_node = tasks == STAGE_SOURCE ? b->source_node : NULL,
                 .determinate = f->determinate,
                 .node = f->n_branches == 1 ? f->node : NULL,
+                .divisible = f->n_branches == 1 ? f->divisible : 0,
                 .rows = f->rows / (double)f->n_branches};
   more[c->g->n++] = st;
   c->g->stages = more;
@@ -196,12 +197,20 @@ static const dsl_node *own_leaf(void *arg, const dsl_node *n) {
   if (!dsl_is_leaf(n, &number)) return NULL;
   stage_leaf *l = ARENA_NEW(c->a, stage_leaf, 1);
   *l = *c->leaves[number];
+  l->divisible = number + 1 == st->divisible;
   l->number = c->n_uses++;
   stage_leaf **more = ARENA_NEW(c->a, stage_leaf *, st->n_leaves + 1);
   if (st->n_leaves) memcpy(more, st->leaves, st->n_leaves * sizeof *more);
   more[st->n_leaves++] = l;
   st->leaves = more;
   return dsl_leaf(c->a, l->number);
+}
+
+/* A leaf that stands twice in a stage cannot be divided in one place and be whole in the other. */
+static void check_divisible(stage *st) {
+  size_t n = 0;
+  for (size_t i = 0; i < st->n_leaves; i++) n += st->leaves[i]->divisible;
+  for (size_t i = 0; i < st->n_leaves; i++) st->leaves[i]->divisible &= n == 1;
 }
 
 /* Producers before consumers, without those that a rule has made in vain. */
@@ -230,6 +239,7 @@ void exchange_finish(cut *c, fragment f, const dsl_node *sink) {
   for (size_t i = 0; i < c->g->n; i++) {
     stage *st = c->g->stages[i];
     st->tree = dsl_replace(c->a, st->tree, own_leaf, &(owner){c, st});
+    check_divisible(st);
   }
   keep_reachable(c);
 }

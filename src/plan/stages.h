@@ -36,6 +36,7 @@ typedef struct stage_leaf {
   leaf_read read;
   stage *const *producers; /* in the order of their rows; usually one */
   size_t n_producers;
+  bool divisible;    /* LEAF_PARTITION: a partition may be divided between tasks, by files */
   plan_bytes schema; /* after capture: an empty frame of the columns that the stage wants */
 } stage_leaf;
 
@@ -62,6 +63,7 @@ struct stage {
   double rows;          /* estimate */
   const stage *within;  /* NULL; or it does not run itself: stages_fuse took it into that one */
   const dsl_node *node; /* of the client's plan: the stage has its rows; NULL: it is not known */
+  uint32_t divisible;   /* while it is cut: see fragment */
   const char *why;      /* it ends here: "group by: partial sums by hash of (k)" */
 };
 
@@ -79,7 +81,7 @@ typedef struct stage_limits { /* settings of the planner, see conf.h */
   double broadcast_rows;      /* a join side of fewer rows is broadcast; 0: never */
   bool pre_aggregation, partitioned_sort;
   bool lower_expressions; /* aggregates and windows among the columns of a select, too */
-  bool one_writer; /* the sink is the user's own: one task writes it */
+  bool one_writer;        /* the sink is the user's own: one task writes it */
 } stage_limits;
 
 /* RC_OK with graph->n == 1 and a stage of one task: not worth, or not possible, to distribute.

@@ -54,8 +54,9 @@ typedef struct step_task {
   attempt_id attempt;                     /* the newest: only its answer counts */
   const step_host *host;                  /* where that runs */
   uint32_t first_partition, n_partitions; /* of its leaves: what it reads */
-  const struct step_task *divided;        /* of a DIVIDE: whose files it reads */
-  bool done;                              /* with it, what follows is set */
+  uint32_t share, n_shares;        /* of a divided partition's files; n_shares 0: it has them all */
+  const struct step_task *divided; /* of a DIVIDE: whose files it reads */
+  bool done;                       /* with it, what follows is set */
   bool has_rows;
   uint64_t rows, bytes, run_us, cpu_us;
   step_file *files; /* ascending by partition */
@@ -78,6 +79,7 @@ typedef struct step {
   bool result;                  /* its rows are the query's result, and … */
   uint32_t first_part;          /* … its tasks write the parts from this one on */
   uint32_t partitions;          /* of its output; 0: one file for each task */
+  uint32_t n_skewed;            /* partitions that it reads with several tasks */
   struct step *divided;         /* BOUNDARIES, DIVIDE: whose files they read */
   const plan_bytes *boundaries; /* DIVIDE: one less than `partitions` */
   step_task *tasks;
@@ -147,6 +149,16 @@ uint64_t steps_bytes(const step *st); /* that its tasks wrote */
 uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most);
 /* The tasks of a stage and which partitions they read. */
 step *steps_add_stage(execution *x, const stage *st, spool *plan);
+/* balance.c: those of a stage that reads partitions. */
+step *balance_partitions(execution *x, const stage *st, spool *plan);
+/* Of a leaf as a whole: those of the exchange, or the tasks that wrote it. Ranges that were not
+ * worth dividing are one. */
+uint32_t steps_count_partitions(const step *st, const stage_leaf *leaf);
+typedef void steps_on_partition(void *arg, const step_task *writer, const step_file *file,
+                                uint32_t partition);
+/* All files of a leaf, in the order of rows. */
+void steps_each_file(const step *st, const stage_leaf *leaf, steps_on_partition *on_file,
+                     void *arg);
 /* Each file that task number `task` reads through the leaf, in the order of rows. */
 typedef void steps_on_file(void *arg, const step_task *writer, const step_file *file);
 void steps_each_input(const step *st, uint32_t task, const stage_leaf *leaf, steps_on_file *on_file,

@@ -60,11 +60,11 @@ static json_t *totals(const step *st) {
     run_us += t->run_us;
     cpu_us += t->cpu_us;
   }
-  return json_pack("{s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o}", "tasks", (int)st->n_tasks,
-                   "tasks_done", (int)done, "workers", (int)steps_count_workers(st), "rows",
-                   (json_int_t)rows, "bytes", (json_int_t)bytes, "run_us", (json_int_t)run_us,
-                   "cpu_us", (json_int_t)cpu_us, "opened_ms",
-                   ms_since(st->execution, st->opened_us), "finished_ms",
+  return json_pack("{s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:o}", "tasks", (int)st->n_tasks,
+                   "tasks_done", (int)done, "skewed_partitions", (int)st->n_skewed, "workers",
+                   (int)steps_count_workers(st), "rows", (json_int_t)rows, "bytes",
+                   (json_int_t)bytes, "run_us", (json_int_t)run_us, "cpu_us", (json_int_t)cpu_us,
+                   "opened_ms", ms_since(st->execution, st->opened_us), "finished_ms",
                    ms_since(st->execution, st->finished_us));
 }
 

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * How many tasks a stage gets is decided when it is opened, from the bytes that its inputs really
- * have: a task shall have something to do, and the partitions are divided evenly. */
+ * have: a task shall have something to do (balance.c: and none too much). */
 #include "base/mem.h"
 #include "scheduler/internal.h"
 
@@ -160,9 +160,7 @@ static const step *producer(const step *st, const stage_leaf *leaf, size_t i) {
   return st->execution->stages[leaf->producers[i]->number];
 }
 
-/* Of the leaf as a whole: those of the exchange, or the tasks that wrote it. Ranges that were not
- * worth dividing are one. */
-static uint32_t count_partitions(const step *st, const stage_leaf *leaf) {
+uint32_t steps_count_partitions(const step *st, const stage_leaf *leaf) {
   uint32_t n = 0, writers = 0;
   for (size_t i = 0; i < leaf->n_producers; i++) {
     const step *from = producer(st, leaf, i);
@@ -183,9 +181,6 @@ static bool is_in(range r, uint32_t partition) {
   return partition >= r.first && partition - r.first < r.n;
 }
 
-typedef void on_partition(void *arg, const step_task *writer, const step_file *file,
-                          uint32_t partition);
-
 /* Files ascend by partition. */
 static size_t first_file(const step_task *t, uint32_t partition) {
   size_t low = 0, high = t->n_files;
@@ -200,7 +195,7 @@ static size_t first_file(const step_task *t, uint32_t partition) {
 }
 
 /* All files of these partitions of a leaf, in the order of rows. */
-static void each_file(const step *st, const stage_leaf *leaf, range r, on_partition *on_file,
+static void each_file(const step *st, const stage_leaf *leaf, range r, steps_on_partition *on_file,
                       void *arg) {
   uint32_t writers = 0;
   for (size_t i = 0; i < leaf->n_producers; i++) {
@@ -217,22 +212,30 @@ static void each_file(const step *st, const stage_leaf *leaf, range r, on_partit
   }
 }
 
+void steps_each_file(const step *st, const stage_leaf *leaf, steps_on_partition *on_file,
+                     void *arg) {
+  each_file(st, leaf, ALL, on_file, arg);
+}
+
 typedef struct listener {
   steps_on_file *on_file;
   void *arg;
+  uint32_t seen, share, n_shares;
 } listener;
 
 static void tell(void *arg, const step_task *writer, const step_file *file, uint32_t partition) {
   (void)partition;
-  const listener *l = arg;
-  l->on_file(l->arg, writer, file);
+  listener *l = arg;
+  if (l->seen++ % l->n_shares == l->share) l->on_file(l->arg, writer, file);
 }
 
 void steps_each_input(const step *st, uint32_t task, const stage_leaf *leaf, steps_on_file *on_file,
                       void *arg) {
   const step_task *t = &st->tasks[task];
   range r = leaf->read == LEAF_PARTITION ? (range){t->first_partition, t->n_partitions} : ALL;
-  each_file(st, leaf, r, tell, &(listener){on_file, arg});
+  bool shared = leaf->divisible && leaf->read == LEAF_PARTITION && t->n_shares;
+  listener l = {on_file, arg, 0, shared ? t->share : 0, shared ? t->n_shares : 1};
+  each_file(st, leaf, r, tell, &l);
 }
 
 void steps_each_divided(const step *st, uint32_t task, steps_on_file *on_file, void *arg) {
@@ -264,50 +267,8 @@ static uint32_t count_source_tasks(const execution *x, const stage *st) {
   return stages_source_tasks(st, steps_worth(x, bytes, x->partitions));
 }
 
-typedef struct weights {
-  uint64_t *bytes, total; /* of each partition */
-} weights;
-
-static void weigh(void *arg, const step_task *writer, const step_file *file, uint32_t partition) {
-  (void)writer;
-  weights *w = arg;
-  w->bytes[partition] += file->bytes;
-  w->total += file->bytes;
-}
-
-/* Contiguous ranges of about the same weight, none of them empty: tasks ≤ partitions. */
-static void divide(const weights *w, uint32_t partitions, step_task *tasks, uint32_t n_tasks) {
-  uint32_t at = 0;
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < n_tasks; i++) {
-    uint32_t last = partitions - (n_tasks - i - 1); /* the others have at least one each */
-    uint64_t goal = w->total / n_tasks * (i + 1);
-    tasks[i].first_partition = at;
-    do sum += w->bytes[at++];
-    while (at < last && (i + 1 == n_tasks || sum + w->bytes[at] / 2 <= goal));
-    tasks[i].n_partitions = at - tasks[i].first_partition;
-  }
-}
-
-/* Leaves that are read by partition have the same partitions: the stage relies on it. */
-static step *add_partitions(execution *x, const stage *st, spool *plan) {
-  step probe = {.execution = x, .stage = st};
-  uint32_t partitions = 1;
-  for (size_t i = 0; i < st->n_leaves; i++) {
-    uint32_t n =
-        st->leaves[i]->read == LEAF_PARTITION ? count_partitions(&probe, st->leaves[i]) : 0;
-    if (n > partitions) partitions = n;
-  }
-  weights w = {.bytes = ARENA_NEW(&x->arena, uint64_t, partitions)};
-  for (size_t i = 0; i < st->n_leaves; i++)
-    if (st->leaves[i]->read == LEAF_PARTITION) each_file(&probe, st->leaves[i], ALL, weigh, &w);
-  step *added = steps_add(x, STEP_STAGE, plan, steps_worth(x, w.total, partitions));
-  divide(&w, partitions, added->tasks, added->n_tasks);
-  return added;
-}
-
 step *steps_add_stage(execution *x, const stage *st, spool *plan) {
-  step *added = st->tasks == STAGE_PARTITIONS ? add_partitions(x, st, plan)
+  step *added = st->tasks == STAGE_PARTITIONS ? balance_partitions(x, st, plan)
                 : st->tasks == STAGE_SOURCE
                     ? steps_add(x, STEP_STAGE, plan, count_source_tasks(x, st))
                     : steps_add(x, STEP_STAGE, plan, 1);

@@ -259,3 +259,18 @@ def test_cancelled_query_leaves_no_files(services: Start, remote_to: Connect, fo
     wait_until(lambda: query.get_status() is pc.QueryStatus.CANCELED, "the query is cancelled")
     wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
     assert Process.of(runs_in(folder)[0]), "the executor was killed to cancel its task"
+
+
+def test_a_partition_that_is_skewed_has_several_tasks(services: Start, remote_to: Connect) -> None:
+    """One key has nearly all rows; those of one side are divided, each task has all of the other's."""
+    cluster = services(scheduler_extra=FORCED.replace("partitions = 2", "partitions = 4"))
+    many = rows(4000).with_columns(k=pl.when(pl.col("v") % 50 == 0).then(pl.col("k")).otherwise(3))
+    few = pl.LazyFrame({"k": [0, 1, 3, 3, 9], "w": [10, 11, 12, 13, 14]})
+    for how in ("inner", "left", "semi", "anti", "right", "full"):
+        query = many.join(few, on="k", how=how)  # type: ignore[arg-type]
+        assert_same(remote_to(cluster).execute(query).lazy().collect(), query.collect(), ordered=False)
+        run = stages_of(cluster, newest(cluster)["id"])["stages"][-1]["run"]
+        divided = how in ("inner", "left", "semi", "anti")
+        assert (run["tasks"], run["skewed_partitions"]) == ((7, 1) if divided else (4, 0)), how
+    summed = many.join(few, on="k").group_by("k").agg(pl.col("v").sum(), pl.col("w").mean())
+    assert_same(remote_to(cluster).execute(summed).lazy().collect(), summed.collect(), ordered=False)
