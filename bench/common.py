@@ -10,11 +10,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/cluster"))
 
 import pdsh
-from cluster import FORCED, ServiceCluster, UpCluster, open_folder, temporary_folder
+from cluster import FLOE, FORCED, ServiceCluster, UpCluster, open_folder, temporary_folder
 from equality import assert_same
 from processes import Process
 
-__all__ = ["FORCED", "Process", "ServiceCluster", "UpCluster", "assert_same", "open_folder", "pdsh", "running", "temporary_folder"]
+__all__ = ["FLOE", "FORCED", "Process", "ServiceCluster", "UpCluster", "assert_same", "open_folder", "pdsh", "running", "temporary_folder"]
 
 
 @contextmanager

@@ -41,7 +41,11 @@ def main() -> None:
     print("executors compute")
     for kind, t in idle.items():
         print(f"  {kind:16} {t}")
-    print("and the ports are saturated:", ", ".join(f"{kind} {moved / o.seconds / 1e6:.2f} MB/s" for kind, (_, moved) in done.items()))
+    each_s = {kind: total / o.seconds for kind, (_, total) in done.items()}
+    print(
+        f"and the ports are saturated: 5053 sends {each_s['fetch'] / 1e6:.0f} MB/s; "
+        f"5051 takes plans, {each_s['submit'] / 1e6:.0f} MB/s, and {each_s['status']:.0f} status calls/s"
+    )
     for kind, t in times.items():
         print(f"  {kind:16} {t}")
     print(*wrong, sep="\n", end="")

@@ -1,8 +1,8 @@
 """tests/cluster/flood.py: clients that ask for as much as they can get, as a program of their own.
 SPDX-License-Identifier: Apache-2.0
 
-usage: flood.py PORT CONNECTIONS KIND… → floods until its stdin ends, then prints how many bytes the slowest
-connection got answered, and how many all of them.
+usage: flood.py PORT CONNECTIONS KIND… → floods until its stdin ends, then prints how much the slowest
+connection got, and how much all of them: bytes, or calls of status.
 
   fetch PATH TOKEN       a shuffle file from a worker's 5053, again and again
   status QUERY           GetQueryStatus of one query
@@ -27,7 +27,7 @@ from wire import CLIENT, caller, query_ref
 PIECE = 1 << 20
 NICE = 10  # as much as executors: other machines' clients would take none of our cores
 stopped = threading.Event()
-Counts = list[int]  # bytes of each connection
+Counts = list[int]  # of each connection
 
 
 def fetch(port: int, counts: Counts, path: str, token: str) -> None:
@@ -62,7 +62,8 @@ def in_threads(one: Callable[..., None]) -> Callable[..., None]:
 def status(port: int, counts: Counts, number: int, query: str) -> None:
     prober = Prober(port)
     while not stopped.is_set():
-        counts[number] += len(prober(CLIENT + "GetQueryStatus", query_ref(query)))
+        prober(CLIENT + "GetQueryStatus", query_ref(query))
+        counts[number] += 1
     prober.close()
 
 
