@@ -36,10 +36,19 @@ def step_back(niceness: str) -> None:
         file.write(niceness)
 
 
+def use_own_folder() -> None:
+    """For temporary files. However we end, the worker removes it."""
+    shared = os.environ["TMPDIR"]
+    folder = os.path.join(shared, str(os.getpid()))
+    os.makedirs(folder, 0o700, exist_ok=True)
+    os.environ.update({name: folder for name, value in os.environ.items() if value == shared})
+
+
 def main() -> None:
     close_all_but_link()
     tie_to_worker()
     step_back(sys.argv[2])
+    use_own_folder()
     interrupt = Interrupt()
     from . import identity, task  # with them comes Polars, which must find our SIGINT handler
 

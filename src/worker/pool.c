@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "worker/removal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +263,8 @@ static void on_gone(pool_member *m, const executor *x) {
   warm *w = m->warm;
   pool *p = w->pool;
   bool used = m->busy || m->retired;
+  /* it made this folder itself, and may have died with much in it */
+  removal_start(p->config.loop, mem_printf("%s/%d", p->config.temp_dir, executor_pid(x)));
   list_remove(&m->link);
   w->n_members--;
   p->members--;

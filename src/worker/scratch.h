@@ -4,7 +4,7 @@
  *   <temp_dir>/worker-<instance_id>/           ours alone
  *     attempt-<id>.parquet                     a result on its way to a store
  *     attempt-<id> -> /results/…/.attempt-…    where an unfinished local result lies
- *     executor/                                the executors': spilled data, TMPDIR
+ *     executor/<pid>/                          an executor's: spilled data, TMPDIR
  *     fetched/<attempt id>/                    files of other workers that an attempt reads
  *
  * What a dead worker of the same name left is removed at start. Blocking. */

@@ -20,7 +20,7 @@ import polars_cloud as pc
 import pytest
 from cluster import FORCED, SLOWNESS, ServiceCluster
 from conftest import _stop_all
-from processes import wait_until
+from processes import kill_all, wait_until
 
 pytestmark = pytest.mark.seconds(240)
 
@@ -95,7 +95,8 @@ def left(cluster: ServiceCluster) -> list[str]:
     for number in (0, 1):
         found += [p for w in (cluster.folder / f"shuffle-{number}").glob("worker-*") for p in below(w) if "/.floe-" not in p]
     for scratch in cluster.temporary.glob("worker-*"):
-        found += [p for p in below(scratch) if p not in (f"{scratch}/executor", f"{scratch}/fetched")]
+        alive = {f"{scratch}/executor/{p.pid}" for number in (0, 1) for p in cluster.executors(number)}
+        found += [p for p in below(scratch) if p not in alive | {f"{scratch}/executor", f"{scratch}/fetched"}]
     return found
 
 
@@ -176,6 +177,32 @@ def test_executors_die_at_many_moments(cluster: ServiceCluster) -> None:
         ends.append(end_of(running))
     assert killed > MOMENTS // 4
     assert pc.QueryStatus.SUCCESS in ends and pc.QueryStatus.CANCELED not in ends
+    check_nothing_left(cluster)
+    check_all_work(cluster)
+
+
+def test_temporary_files_of_an_executor_go_with_it(cluster: ServiceCluster) -> None:
+    def fill(x: int) -> int:
+        import os
+        import tempfile
+        import time
+
+        with open(os.path.join(tempfile.mkdtemp(), "spilled"), "wb") as file:
+            file.write(b"x" * 1000)
+        time.sleep(60)
+        return x
+
+    def files() -> list[Path]:
+        return list(cluster.temporary.rglob("spilled"))
+
+    running = submit(cluster, pl.LazyFrame({"k": [1]}).select(pl.col("k").map_elements(fill, return_dtype=pl.Int64)))
+    wait_until(files, "the file is there", 30 * SLOWNESS)
+    (first,) = files()
+    kill_all(cluster.executors(0) + cluster.executors(1))
+    wait_until(lambda: not first.exists(), "the file is gone", 5 * SLOWNESS)
+    running.cancel()
+    assert end_of(running) is pc.QueryStatus.CANCELED
+    kill_all(cluster.executors(0) + cluster.executors(1))  # the second attempt's may live on, with its files
     check_nothing_left(cluster)
     check_all_work(cluster)
 
