@@ -14,6 +14,7 @@ from cluster import FLOE, FORCED, ServiceCluster, UpCluster, open_folder, tempor
 from equality import assert_same
 from processes import Process
 
+UpCluster.executor_nice = None
 __all__ = ["FLOE", "FORCED", "Process", "ServiceCluster", "UpCluster", "assert_same", "open_folder", "pdsh", "running", "temporary_folder"]
 
 

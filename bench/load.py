@@ -29,7 +29,7 @@ def main() -> None:
     load = Load(fetches=o.fetches, statuses=o.statuses, submits=o.submits, plan_bytes=o.plan_mib << 20)
 
     folder = open_folder(temporary_folder("load"), 0o777)
-    cluster = ServiceCluster("load", scheduler_extra=FORCED)
+    cluster = ServiceCluster("load", scheduler_extra=FORCED, executor_nice=None)
     try:
         with busy(cluster, folder, load) as query:
             idle = measure(cluster, query, 2)

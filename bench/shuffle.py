@@ -77,7 +77,7 @@ def measure(kind: str, rows: int, partitions: int, runs: int) -> None:
 
 def serve(seconds: float = 4) -> None:
     folder = open_folder(temporary_folder("shuffle"), 0o777)
-    cluster = ServiceCluster("shuffle", scheduler_extra=FORCED)
+    cluster = ServiceCluster("shuffle", scheduler_extra=FORCED, executor_nice=None)
     try:
         with busy(cluster, folder, Load()):
             worker, path = largest_file(cluster)

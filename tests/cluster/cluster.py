@@ -249,6 +249,7 @@ class Cluster:
     """What both kinds share. `expected_leftovers`: results that a test could not delete."""
 
     alive: ClassVar[list[Cluster]] = []
+    executor_nice: int | None = 0  # tests may share the machine with builds; None: what Floe does by itself
 
     def __init__(self, name: str) -> None:
         Cluster.alive.append(self)
@@ -311,7 +312,8 @@ class Cluster:
 
     def environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PC_CUBLET__", "POLARS_"))}
-        return inherited | {
+        nice = {} if self.executor_nice is None else {"PC_CUBLET__worker__executor_nice": str(self.executor_nice)}
+        return inherited | nice | {
             "POLARS_TEMP_DIR": str(self.temporary),
             "TMPDIR": str(self.temporary),
             "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
@@ -401,8 +403,17 @@ class ServiceCluster(Cluster):
     def config(self, name: str) -> Path:
         return self.folder / f"{name}.toml"
 
-    def __init__(self, name: str, *, workers: int = 2, scheduler_extra: str = "", worker_extra: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        workers: int = 2,
+        scheduler_extra: str = "",
+        worker_extra: str = "",
+        executor_nice: int | None = 0,
+    ) -> None:
         super().__init__(name)
+        self.executor_nice = executor_nice
         self.running: dict[str, Program] = {}
         self.token_file = self.folder / "token"
         self.token_file.write_text(self.TOKEN)
