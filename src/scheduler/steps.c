@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LONG_TASK_BYTES = 64 << 20, MOST_OF_A_PARTITION = 4 };
+
 step *steps_add(execution *x, step_kind kind, spool *plan, uint32_t n_tasks) {
   step *st = ARENA_NEW(&x->arena, step, 1);
   st->execution = x;
@@ -261,10 +263,14 @@ uint32_t steps_worth(const execution *x, uint64_t bytes, uint32_t most) {
   return n < 1 ? 1 : n < most ? (uint32_t)n : most;
 }
 
+/* Long tasks do not end at the same time: of much there are several for each partition, so that a
+ * slot which is early has something left to do. */
 static uint32_t count_source_tasks(const execution *x, const stage *st) {
   uint64_t bytes = st->source->bytes;
   if (!bytes) bytes = (uint64_t)(st->source->rows * STEP_ROW_BYTES);
-  return stages_source_tasks(st, steps_worth(x, bytes, x->partitions));
+  uint64_t each = bytes / LONG_TASK_BYTES / x->partitions;
+  each = each < 1 ? 1 : each > MOST_OF_A_PARTITION ? MOST_OF_A_PARTITION : each;
+  return stages_source_tasks(st, steps_worth(x, bytes, x->partitions) * (uint32_t)each);
 }
 
 step *steps_add_stage(execution *x, const stage *st, spool *plan) {
