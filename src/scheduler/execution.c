@@ -22,7 +22,7 @@ static void execution_free(execution *x) {
     for (uint32_t k = 0; k < x->steps[i]->n_tasks; k++) buf_deinit(&x->steps[i]->tasks[k].head);
   free(x->steps);
   planning_free(x->planning); /* its tree is a view of the plan */
-  spool_free(x->plan);
+  scheduler_free_plan(x->s, x->plan);
   spool_free(x->heads);
   arena_deinit(&x->arena);
   free(x);

@@ -63,6 +63,8 @@ struct scheduler {
 
 /* scheduler.c: carry out what sched/ decided; after every event. */
 void scheduler_run_actions(scheduler *s);
+/* scheduler.c: a plan that nobody reads any more; NULL is fine. */
+void scheduler_free_plan(scheduler *s, spool *plan_take);
 /* scheduler.c: end the shutdown when the last thing that held it is gone. */
 void scheduler_check_done(scheduler *s);
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/afterwards.h"
 #include "net/tls.h"
 #include "sched/states.h"
 #include "scheduler/internal.h"
@@ -129,6 +130,19 @@ void scheduler_run_actions(scheduler *s) {
     }
   }
   arm_tick(s);
+}
+
+/* ---- plans ---- */
+
+static void free_spool(void *plan) {
+  spool_free(plan);
+}
+
+void scheduler_free_plan(scheduler *s, spool *plan_take) {
+  if (!plan_take || spool_fd(plan_take) < 0 || s->stopping) /* small, or the loop may have ended */
+    spool_free(plan_take);
+  else
+    afterwards(s->loop, free_spool, plan_take);
 }
 
 /* ---- start and stop ---- */

@@ -26,7 +26,9 @@ typedef struct submission {
   scheduler *s;
   pb_split split;
   spool *plan;
-  plan_envelope envelope;
+  plan_envelope envelope; /* what it points to may be gone; these are copies: */
+  uint8_t header[PLAN_HEADER_BYTES];
+  char *target, *format;
   Client__SubmitQueryRequest *request; /* all but the plan */
   planning *planning;                  /* NULL: the query runs whole, … */
   char *whole_because;                 /* … although it was asked to be distributed; or NULL */
@@ -40,7 +42,9 @@ static void submission_free(submission *sub) {
   client__submit_query_request__free_unpacked(sub->request, NULL);
   planning_free(sub->planning);
   free(sub->whole_because);
-  spool_free(sub->plan);
+  free(sub->target);
+  free(sub->format);
+  scheduler_free_plan(sub->s, sub->plan);
   pb_split_deinit(&sub->split);
   free(sub);
 }
@@ -106,6 +110,10 @@ static void plan(submission *sub, const uint8_t *bytes) {
     sub->whole_because = mem_strdup(e.text);
 }
 
+static char *copy_text(plan_text t) {
+  return mem_strndup(t.s ? t.s : "", t.len);
+}
+
 static rc read_plan(submission *sub, err *e) {
   const uint8_t *bytes;
   TRY(spool_view(sub->plan, &bytes, e));
@@ -115,6 +123,10 @@ static rc read_plan(submission *sub, err *e) {
   if (!sub->request)
     return ERR(e, RC_INVALID, "SubmitQueryRequest does not decode; is this a polars_cloud client?");
   plan(sub, bytes);
+  memcpy(sub->header, sub->envelope.header, sizeof sub->header);
+  sub->target = copy_text(sub->envelope.target);
+  sub->format = copy_text(sub->envelope.format);
+  if (!sub->planning) spool_drop_view(sub->plan); /* here: it takes long */
   return RC_OK;
 }
 
@@ -200,10 +212,6 @@ static query_settings settings_of(const Client__QuerySettings *from) {
   return to;
 }
 
-static char *copy_text(plan_text t) {
-  return mem_strndup(t.s ? t.s : "", t.len);
-}
-
 static const char *header_or(const grpc_call *call, const char *name, const char *otherwise) {
   const char *value = grpc_call_header(call, name);
   return value ? value : otherwise;
@@ -217,18 +225,18 @@ static query *make_query(submission *sub) {
   q->polars_version = mem_strdup(header_or(sub->call, "x-polars-version", "(unknown)"));
   q->settings = settings_of(sub->request->settings);
   q->sink = envelope->sink;
-  q->target = copy_text(envelope->target);
-  q->format = copy_text(envelope->format);
+  q->target = sub->target;
+  q->format = sub->format;
   q->placeholder_offset = envelope->placeholder_offset;
   q->placeholder_len = envelope->placeholder_len;
   q->python_minor = envelope->python_minor;
   q->python_micro = envelope->python_micro;
   q->times.submitted_us = clock_wall_us();
-  memcpy(q->plan_header, envelope->header, sizeof q->plan_header);
-  if (!sub->planning) spool_drop_view(sub->plan);
+  memcpy(q->plan_header, sub->header, sizeof q->plan_header);
   q->execution = execution_new(sub->s, q, sub->plan, sub->planning, sub->whole_because);
   sub->plan = NULL;
   sub->planning = NULL;
+  sub->target = sub->format = NULL;
   return q;
 }
 

@@ -7,7 +7,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "worker/removal.h"
+#include "base/tree.h"
+#include "net/afterwards.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -259,12 +260,18 @@ static void on_unused_death(warm *w, const executor *x) {
   }
 }
 
+static void remove_folder(void *path) {
+  tree_remove(path);
+  free(path);
+}
+
 static void on_gone(pool_member *m, const executor *x) {
   warm *w = m->warm;
   pool *p = w->pool;
   bool used = m->busy || m->retired;
   /* it made this folder itself, and may have died with much in it */
-  removal_start(p->config.loop, mem_printf("%s/%d", p->config.temp_dir, executor_pid(x)));
+  char *folder = mem_printf("%s/%d", p->config.temp_dir, executor_pid(x));
+  afterwards(p->config.loop, remove_folder, folder);
   list_remove(&m->link);
   w->n_members--;
   p->members--;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/afterwards.h"
 #include "store/http.h"
 
 #include <stdlib.h>
@@ -13,13 +14,20 @@ enum {
   PLAN_IN_MEMORY = 1 << 20,
 };
 
+static void free_spool(void *plan) {
+  spool_free(plan);
+}
+
 static void task_free(task *t) {
   pb_split_deinit(&t->split);
   executor__done__free_unpacked(t->done, NULL);
   inputs_deinit(&t->inputs);
   splice_deinit(&t->splice);
   cluster__run_task_request__free_unpacked(t->request, NULL);
-  spool_free(t->plan);
+  if (spool_fd(t->plan) < 0)
+    spool_free(t->plan);
+  else
+    afterwards(t->config.loop, free_spool, t->plan);
   output_deinit(&t->output);
   free(t->shuffle_dir);
   free(t->sizes);
