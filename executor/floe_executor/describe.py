@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -51,7 +50,7 @@ class Described:
             answers=map(self._answer, self._node.questions),
         )
         if self._node.is_source:
-            described.source.CopyFrom(source(self._frame, self.schema))
+            described.source.CopyFrom(source(self._node.plan, self._frame, self.schema))
         return described
 
     def _answer(self, question: Question) -> Answer:
@@ -164,49 +163,64 @@ def cast(expr: bytes, found: pl.DataType, wanted: pl.DataType) -> bytes:
 # ---- sources ----
 
 
-def source(frame: pl.LazyFrame, schema: pl.Schema) -> Source:
-    empty = leaf.empty_frame(schema)
-    found = Source(schema=empty.serialize(), frame=empty.lazy().serialize())
-    kind, paths, sizes = files_of(frame)
-    if kind == "frame":
+def source(plan: bytes, frame: pl.LazyFrame, schema: pl.Schema) -> Source:
+    kind, scan = scan_of(plan, frame)
+    held = {name: dtype for name, dtype in schema.items() if name not in made_by(scan)}
+    found = Source(
+        schema=leaf.write_schema(schema),
+        frame=leaf.empty_frame(pl.Schema(held)).lazy().serialize(),
+    )
+    if kind == "DataFrameScan":
         found.rows = frame.select(pl.len()).collect(engine="in-memory").item()
         found.has_rows = True
+    if scan is None:
+        return found
+    paths = [str(path) for path in scan.paths]
+    sizes = scan.source_sizes or ()
+    if len(sizes) != len(paths):
+        sizes = map(size_of, paths)
     for path, size in zip(paths, sizes):
         found.files.add(path=path, bytes=size)
+    if scan.hive_parts is not None:
+        found.has_hive, found.hive_start = True, scan.file_options.hive_options["hive_start_idx"]
     if kind in COUNTS and count(found, COUNTS[kind]):
         found.has_rows = True
         found.rows = sum(file.rows for file in found.files)
     return found
 
 
-def files_of(frame: pl.LazyFrame) -> tuple[str, list[str], list[int]]:
-    """What is read, and the files with their sizes: folders and patterns as Polars expands them."""
-    kind, node = "", None
+def scan_of(plan: bytes, frame: pl.LazyFrame) -> tuple[str, Any]:
+    """What is read, and the scan of files as Polars sees it: folders and patterns expanded."""
     try:
         node = frame._ldf.visit().view_current_node()
-        kind = node.scan_type[0] if type(node).__name__ == "Scan" else ""
     except NotImplementedError as error:
-        if "ipc" in str(error) and (given := given_to_ipc(frame)):
-            kind, node = "ipc", pl.scan_lines(**given)._ldf.visit().view_current_node()  # opens no file
-    if not kind:
-        return "frame" if type(node).__name__ == "DataFrameScan" else "", [], []
-    paths = [str(path) for path in node.paths]
-    sizes = node.source_sizes
-    if sizes is None or len(sizes) != len(paths):
-        sizes = map(size_of, paths)
-    return kind, paths, list(sizes)
+        at = plan.rfind(IPC)
+        if at < 0 or "ipc" not in str(error):
+            return "", None
+        plan = plan[:at] + no_parquet()
+        return "ipc", pl.LazyFrame.deserialize(io.BytesIO(plan))._ldf.visit().view_current_node()
+    if type(node).__name__ != "Scan":
+        return type(node).__name__, None
+    return node.scan_type[0], node
 
 
-def given_to_ipc(frame: pl.LazyFrame) -> dict[str, Any] | None:
-    """Polars shows the files of every scan but this one: read its plan."""
-    text = io.BytesIO()
-    frame._ldf.serialize_json(text)
-    plan = json.loads(text.getvalue())
-    scan = plan.get("IR", {"dsl": plan})["dsl"].get("Scan", {})  # it is an IR once its schema is known
-    if "Ipc" not in scan.get("scan_type", {}) or "Paths" not in scan["sources"]:
-        return None
-    paths = [path["inner"] for path in scan["sources"]["Paths"]]
-    return {"source": paths, "glob": scan["unified_scan_args"]["glob"]}
+IPC = b"\xa9scan_type\x81\xa3Ipc"  # MessagePack: the last field of a scan
+
+
+@functools.cache
+def no_parquet() -> bytes:
+    """Polars shows every scan but those of ipc: the same as one of parquet, which opens no file when
+    its schema is given. The end of its plan, from its type on."""
+    plan = pl.scan_parquet([], schema={}).serialize()
+    return plan[plan.rindex(b"\xa9scan_type") :]
+
+
+def made_by(scan: Any) -> tuple[str | None, ...]:
+    """Columns that neither files nor their folders hold."""
+    if scan is None:
+        return ()
+    options = scan.file_options
+    return (options.include_file_paths, options.row_index[0] if options.row_index else None)
 
 
 def local_path(path: str) -> str | None:
@@ -231,7 +245,10 @@ def count(found: Source, scan: Callable[[str], pl.LazyFrame]) -> bool:
     new = [i for i, key in enumerate(keys) if key not in _rows]
     if None in keys or len(new) > MAX_COUNTED_FILES:
         return False
-    counts = pl.collect_all(scan(found.files[i].path).select(pl.len()) for i in new) if new else []
+    try:
+        counts = pl.collect_all(scan(found.files[i].path).select(pl.len()) for i in new) if new else []
+    except pl.exceptions.PolarsError:
+        return False  # a file that cannot be read, and perhaps need not be
     if len(_rows) + len(new) > MAX_REMEMBERED:
         _rows.clear()
     _rows.update((keys[i], counted.item()) for i, counted in zip(new, counts))

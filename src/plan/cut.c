@@ -576,8 +576,8 @@ static const struct {
   const char *text; /* for docs/reference/distribution.md */
 } RULES[] = {
     [DSL_SCAN] = {source, "parquet, ipc, csv, ndjson: by files; one or few parquet or ipc files by "
-                          "rows; with row numbers, hive folders, a slice or other formats: on one "
-                          "task; few rows: in every task"},
+                          "rows, with row numbers or a limit, too; other formats: on one task; few "
+                          "rows: in every task"},
     [DSL_FRAME_SCAN] = {source, "by rows; few rows: in every task"},
     [DSL_PYTHON_SCAN] = {source, ONE_TASK},
     [DSL_RESOLVER] = {source, ONE_TASK},

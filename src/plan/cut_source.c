@@ -2,9 +2,11 @@
  *
  * Files are split by whole files, or one or few of them by rows; a frame inside the plan by rows.
  * The parts, one after the other, are the source in its order. A source that could come out
- * otherwise when a part of it is read alone (inferred schema, hive folders, row numbers) is made to
- * agree, or not split. */
+ * otherwise when a part of it is read alone (inferred schema, hive folders, patterns) is made to
+ * agree; row numbers and a limit need to know how many rows each file has. What remains is not
+ * split. */
 #include "plan/cut.h"
+#include "plan/parts.h"
 
 #include <string.h>
 
@@ -24,40 +26,40 @@ static const format *format_of(const dsl_node *scan) {
   return NULL;
 }
 
-/* Fields of a scan that say something of the whole of it. */
-static bool has_no_whole(const dsl_node *scan) {
-  static const char *const NIL[] = {"row_index",        "pre_slice", "deletion_files",
-                                    "table_statistics", "row_count", "include_file_paths",
-                                    "source_sizes"};
-  for (size_t i = 0; i < sizeof NIL / sizeof *NIL; i++)
-    if (!plan_value_nil(dsl_at(scan, "unified_scan_args", NIL[i], NULL))) return false;
-  static const char *const CSV[] = {"n_rows", "row_index"};
-  for (size_t i = 0; i < sizeof CSV / sizeof *CSV; i++)
-    if (!plan_value_nil(dsl_at(scan, "scan_type", "Csv", "options", CSV[i], NULL))) return false;
-  return true;
+static bool has(const dsl_node *scan, const char *field) {
+  return !plan_value_nil(dsl_at(scan, "unified_scan_args", field, NULL));
 }
 
-/* Folders named key=value may give columns; a part of them could give others. */
-static bool has_hive_folders(const Planning__Source *s) {
-  for (size_t i = 0; i < s->n_files; i++)
-    if (strchr(s->files[i]->path, '=')) return true;
-  return false;
+/* Some field of the scan says something of the whole of it. */
+static bool has_whole(const dsl_node *scan) {
+  return has(scan, "deletion_files") || has(scan, "table_statistics") || has(scan, "row_count") ||
+         has(scan, "source_sizes") ||
+         !plan_value_nil(dsl_at(scan, "scan_type", "Csv", "options", "n_rows", NULL)) ||
+         !plan_value_nil(dsl_at(scan, "scan_type", "Csv", "options", "row_index", NULL));
 }
 
-static bool rows_are_known(const Planning__Source *s) {
-  for (size_t i = 0; i < s->n_files; i++)
-    if (!s->files[i]->has_rows) return false;
-  return s->n_files > 0;
+/* What a task reads depends on how many rows stand before its part. */
+static bool counts_rows(const dsl_node *scan) {
+  return has(scan, "row_index") || has(scan, "pre_slice");
+}
+
+/* A csv file without some of the columns does not give its last rows when its schema is given:
+ * Polars 2.0.0 refuses. */
+static bool may_lack_columns(const dsl_node *scan) {
+  plan_bytes policy = dsl_at(scan, "unified_scan_args", "missing_columns_policy", NULL);
+  return plan_value_is(dsl_field(scan, "scan_type"), "Csv") && !plan_value_is(policy, "Raise");
 }
 
 static bool can_split(const dsl_node *scan, const Planning__Source *s) {
   const format *f = format_of(scan);
+  part_rows limit;
   if (!f || !s || !s->n_files || !dsl_at(scan, "sources", "Paths", NULL).data) return false;
-  if (!has_no_whole(scan) || has_hive_folders(s)) return false;
-  return s->n_files > 1 || (f->by_rows && rows_are_known(s));
+  if (has_whole(scan) || may_lack_columns(scan) || !parts_limit(scan, &limit)) return false;
+  if (f->by_rows && parts_rows_known(s)) return true;
+  return s->n_files > 1 && !counts_rows(scan);
 }
 
-/* ---- the schema of all files, for each part of them ---- */
+/* ---- what is known of all files, for each part of them ---- */
 
 static plan_bytes replaced(arena *a, plan_bytes whole, plan_bytes piece, plan_bytes with) {
   buf b = {0};
@@ -76,8 +78,29 @@ static bool schema_of(cut *c, const Planning__Source *s, plan_bytes *schema) {
   return schema->data != NULL;
 }
 
+/* The files are as Polars found them, and so are the columns that their folders stand for: which
+ * folders these are depends on the path that was given. NULL: it cannot be pinned. */
+static const dsl_node *with_files_pinned(cut *c, const dsl_node *scan, const Planning__Source *s) {
+  plan_bytes schema = {(const uint8_t *)"\xc0", 1};
+  if (s->has_hive && !schema_of(c, s, &schema)) return NULL;
+  buf no = {0}, hive = {0};
+  pack_bool(&no, false);
+  scan = dsl_with_nested(c->a, scan, "unified_scan_args", "expand_paths", pack_done(&no, c->a));
+  if (!scan) return NULL;
+  pack_map(&hive, 4);
+  pack_text(&hive, "enabled");
+  pack_bool(&hive, s->has_hive);
+  pack_text(&hive, "hive_start_idx");
+  pack_uint(&hive, s->hive_start);
+  pack_text(&hive, "schema");
+  pack_raw(&hive, schema);
+  pack_text(&hive, "try_parse_dates");
+  pack_raw(&hive, dsl_at(scan, "unified_scan_args", "hive_options", "try_parse_dates", NULL));
+  return dsl_with_nested(c->a, scan, "unified_scan_args", "hive_options", pack_done(&hive, c->a));
+}
+
 /* NULL: it cannot be pinned. */
-static const dsl_node *pinned(cut *c, const dsl_node *scan, const Planning__Source *s) {
+static const dsl_node *with_schema_pinned(cut *c, const dsl_node *scan, const Planning__Source *s) {
   const format *f = format_of(scan);
   plan_bytes type = dsl_field(scan, "scan_type"), schema;
   plan_bytes there = dsl_at(scan, "scan_type", f->name, "options", "schema", NULL);
@@ -100,7 +123,8 @@ static const dsl_node *in_order(cut *c, const described_node *dn, const dsl_node
 static bool split_scan(cut *c, const described_node *dn, branch *b) {
   const Planning__Source *s = dn->answer->source;
   if (!can_split(dn->node, s)) return false;
-  const dsl_node *scan = s->n_files > 1 ? pinned(c, dn->node, s) : dn->node;
+  const dsl_node *scan = with_files_pinned(c, dn->node, s);
+  if (scan && s->n_files > 1) scan = with_schema_pinned(c, scan, s);
   if (!scan) return false;
   b->source_node = scan;
   b->tree = s->n_files > 1 && !format_of(scan)->pinned ? in_order(c, dn, scan) : scan;

@@ -1,6 +1,8 @@
 /* plan/describe.c: see describe.h. SPDX-License-Identifier: Apache-2.0 */
 #include "plan/describe.h"
 
+#include "plan/parts.h"
+
 #include <string.h>
 
 enum { BYTES_OF_A_TEXT_ROW = 64 }; /* a guess, for csv and ndjson */
@@ -232,6 +234,11 @@ static void size_up(described_node *n) {
   if (!s) return;
   for (size_t i = 0; i < s->n_files; i++) n->bytes += s->files[i]->bytes;
   n->rows = s->has_rows ? (double)s->rows : (double)n->bytes / BYTES_OF_A_TEXT_ROW;
+  part_rows limit;
+  if (n->node->kind != DSL_SCAN || !parts_limit(n->node, &limit)) return;
+  if (n->rows <= (double)limit.len) return;
+  n->bytes = (uint64_t)((double)n->bytes * ((double)limit.len / n->rows));
+  n->rows = (double)limit.len;
 }
 
 rc describe_take(described *d, const Planning__DescribeResponse *response, err *e) {

@@ -128,9 +128,10 @@ typedef struct stage_splice {
   uint32_t len;
   plan_bytes with;
 } stage_splice;
+enum { STAGE_MAX_SPLICES = 3 };
 /* Where the splices go: filled in by stages_write, used by stages_bind. */
 typedef struct stage_marks {
-  dsl_mark marks[2];
+  dsl_mark marks[STAGE_MAX_SPLICES];
   size_t n;
   dsl_mark placeholder; /* in: the piece of the client's sink (data NULL: none), in final stages */
 } stage_marks;
@@ -139,9 +140,9 @@ MUST_CHECK rc stages_write(const stage *st, const uint8_t header[79], arena *a, 
                            stage_marks *marks, err *e);
 /* Most tasks that a STAGE_SOURCE stage can have, at most `wanted`. */
 uint32_t stages_source_tasks(const stage *st, uint32_t wanted);
-/* The splices of task `i` of `n`: at most 2. */
+/* The splices of task `i` of `n`, in the order of their offsets. */
 size_t stages_bind(const stage *st, const stage_marks *marks, uint32_t i, uint32_t n, arena *a,
-                   stage_splice out[2]);
+                   stage_splice out[STAGE_MAX_SPLICES]);
 
 /* ---- explain ---- */
 void stages_print_text(const stage_graph *g, buf *out);

@@ -139,7 +139,7 @@ static void put_divided(draft *d) {
 }
 
 static void put_splices(draft *d) {
-  stage_splice parts[2];
+  stage_splice parts[STAGE_MAX_SPLICES];
   size_t n =
       stages_bind(d->step->stage, d->step->marks, d->task, d->step->n_tasks, &d->arena, parts);
   d->m.splices = ARENA_NEW(&d->arena, Cluster__Splice *, n);

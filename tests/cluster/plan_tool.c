@@ -98,7 +98,7 @@ static rc capture(query *q, err *e) {
 
 static rc write_task(query *q, const stage *st, spool *plan, const stage_marks *marks, uint32_t i,
                      uint32_t n, err *e) {
-  stage_splice splices[2];
+  stage_splice splices[STAGE_MAX_SPLICES];
   const uint8_t *data;
   TRY(spool_view(plan, &data, e));
   size_t n_splices = stages_bind(st, marks, i, n, &q->a, splices);
