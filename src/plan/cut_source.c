@@ -61,15 +61,6 @@ static bool can_split(const dsl_node *scan, const Planning__Source *s) {
 
 /* ---- what is known of all files, for each part of them ---- */
 
-static plan_bytes replaced(arena *a, plan_bytes whole, plan_bytes piece, plan_bytes with) {
-  buf b = {0};
-  pack_raw(&b, (plan_bytes){whole.data, (size_t)(piece.data - whole.data)});
-  pack_raw(&b, with);
-  const uint8_t *after = piece.data + piece.len;
-  pack_raw(&b, (plan_bytes){after, (size_t)(whole.data + whole.len - after)});
-  return pack_done(&b, a);
-}
-
 static bool schema_of(cut *c, const Planning__Source *s, plan_bytes *schema) {
   const dsl_node *frame;
   if (!s->frame.len || dsl_parse(s->frame.data, s->frame.len, c->a, &frame, NULL) != RC_OK)
@@ -78,35 +69,47 @@ static bool schema_of(cut *c, const Planning__Source *s, plan_bytes *schema) {
   return schema->data != NULL;
 }
 
-/* The files are as Polars found them, and so are the columns that their folders stand for: which
- * folders these are depends on the path that was given. NULL: it cannot be pinned. */
-static const dsl_node *with_files_pinned(cut *c, const dsl_node *scan, const Planning__Source *s) {
-  plan_bytes schema = {(const uint8_t *)"\xc0", 1};
-  if (s->has_hive && !schema_of(c, s, &schema)) return NULL;
-  buf no = {0}, hive = {0};
-  pack_bool(&no, false);
-  scan = dsl_with_nested(c->a, scan, "unified_scan_args", "expand_paths", pack_done(&no, c->a));
-  if (!scan) return NULL;
-  pack_map(&hive, 4);
-  pack_text(&hive, "enabled");
-  pack_bool(&hive, s->has_hive);
-  pack_text(&hive, "hive_start_idx");
-  pack_uint(&hive, s->hive_start);
-  pack_text(&hive, "schema");
-  pack_raw(&hive, schema);
-  pack_text(&hive, "try_parse_dates");
-  pack_raw(&hive, dsl_at(scan, "unified_scan_args", "hive_options", "try_parse_dates", NULL));
-  return dsl_with_nested(c->a, scan, "unified_scan_args", "hive_options", pack_done(&hive, c->a));
+/* False: there is no such value. */
+static bool pin(cut *c, const dsl_node **scan, plan_bytes old, plan_bytes value) {
+  const dsl_node *pinned = old.data ? dsl_with_value(c->a, *scan, old, value) : NULL;
+  if (pinned) *scan = pinned;
+  return pinned;
 }
 
-/* NULL: it cannot be pinned. */
-static const dsl_node *with_schema_pinned(cut *c, const dsl_node *scan, const Planning__Source *s) {
-  const format *f = format_of(scan);
-  plan_bytes type = dsl_field(scan, "scan_type"), schema;
-  plan_bytes there = dsl_at(scan, "scan_type", f->name, "options", "schema", NULL);
-  if (!f->pinned || !plan_value_nil(there)) return scan;
-  if (!there.data || !schema_of(c, s, &schema)) return NULL;
-  return dsl_with_field(c->a, scan, "scan_type", replaced(c->a, type, there, schema));
+static plan_bytes truth(cut *c, bool value) {
+  buf b = {0};
+  pack_bool(&b, value);
+  return pack_done(&b, c->a);
+}
+
+static plan_bytes number(cut *c, uint64_t value) {
+  buf b = {0};
+  pack_uint(&b, value);
+  return pack_done(&b, c->a);
+}
+
+static plan_bytes hive_option(const dsl_node *scan, const char *name) {
+  return dsl_at(scan, "unified_scan_args", "hive_options", name, NULL);
+}
+
+/* The files are as Polars found them, and so are the columns that their folders stand for: which
+ * folders these are depends on the path that was given. False: it cannot be pinned. */
+static bool pin_files(cut *c, const dsl_node **scan, const Planning__Source *s) {
+  plan_bytes schema;
+  if (!pin(c, scan, dsl_at(*scan, "unified_scan_args", "expand_paths", NULL), truth(c, false)) ||
+      !pin(c, scan, hive_option(*scan, "enabled"), truth(c, s->has_hive)) ||
+      !pin(c, scan, hive_option(*scan, "hive_start_idx"), number(c, s->hive_start)))
+    return false;
+  return !s->has_hive ||
+         (schema_of(c, s, &schema) && pin(c, scan, hive_option(*scan, "schema"), schema));
+}
+
+/* False: it cannot be pinned. */
+static bool pin_schema(cut *c, const dsl_node **scan, const Planning__Source *s) {
+  const format *f = format_of(*scan);
+  plan_bytes there = dsl_at(*scan, "scan_type", f->name, "options", "schema", NULL), schema;
+  if (!f->pinned || !plan_value_nil(there)) return true;
+  return schema_of(c, s, &schema) && pin(c, scan, there, schema);
 }
 
 /* Files may hold the columns in another order than the first one does. */
@@ -123,9 +126,8 @@ static const dsl_node *in_order(cut *c, const described_node *dn, const dsl_node
 static bool split_scan(cut *c, const described_node *dn, branch *b) {
   const Planning__Source *s = dn->answer->source;
   if (!can_split(dn->node, s)) return false;
-  const dsl_node *scan = with_files_pinned(c, dn->node, s);
-  if (scan && s->n_files > 1) scan = with_schema_pinned(c, scan, s);
-  if (!scan) return false;
+  const dsl_node *scan = dn->node;
+  if (!pin_files(c, &scan, s) || (s->n_files > 1 && !pin_schema(c, &scan, s))) return false;
   b->source_node = scan;
   b->tree = s->n_files > 1 && !format_of(scan)->pinned ? in_order(c, dn, scan) : scan;
   return true;
