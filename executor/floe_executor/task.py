@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from . import capture, describe, inputs, output
+from . import capture, describe, inputs, output, stream
 from .executor_pb2 import Done, Input, Run
 from .planning_pb2 import CaptureRequest, DescribeRequest, HeadsRequest, HeadsResponse
 from .interrupt import Interrupt
@@ -116,6 +116,9 @@ def execute(request: Run, plan: Plan, done: Done) -> None:
         return
     counted = countable_sink(request, plan)
     rows = plan.deserialize(request.inputs)
+    if request.shuffle.stream:
+        stream.write(rows, request.shuffle, done, **how)
+        return
     if request.HasField("shuffle"):
         output.write(rows, request.shuffle, done, **how)
         return

@@ -70,6 +70,10 @@ typedef struct conf {
     conf_tls client_tls;
     conf_location anonymous_results;
     int64_t partitions_per_worker; /* default 1 */
+    struct { /* results that the client streams */
+      int64_t ttl_ms;      /* unread ones are kept so long; default 1 h */
+      int64_t quota_bytes; /* a query with so many unread waits for its reader; default 10 GiB */
+    } streaming;
     struct {
       int64_t small_rows;     /* of a query: fewer are not distributed; default 500,000 */
       int64_t replicate_rows; /* of a source: fewer are read by every task; default 50,000 */

@@ -75,6 +75,14 @@ static const setting ROWS[] = {
     {"scheduler.default_partitions_per_worker", 0, SETTING_INTEGER,
      AT(scheduler.partitions_per_worker), 1, 100000, "1",
      "Partitions for each worker when a query does not say; at least its slots."},
+    {"scheduler.streaming.ttl", 0, SETTING_DURATION, AT(scheduler.streaming.ttl_ms),
+     MS_SECOND, INT64_MAX, "1h",
+     "How long rows that a client collects are kept when it does not read them, if the query does "
+     "not say."},
+    {"scheduler.streaming.quota", 0, SETTING_BYTES, AT(scheduler.streaming.quota_bytes),
+     1, INT64_MAX, "10 GiB",
+     "A query with so many finished bytes that its client has not read starts no task until it "
+     "reads on. They lie on the workers' disks."},
     {"scheduler.planner.small_rows", 0, SETTING_INTEGER, AT(scheduler.planner.small_rows),
      0, INT64_MAX, "500000", "A query whose sources have fewer rows runs on one worker."},
     {"scheduler.planner.replicate_rows", 0, SETTING_INTEGER, AT(scheduler.planner.replicate_rows),

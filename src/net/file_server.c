@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ struct file_server {
 
 typedef struct sending { /* one file on its way */
   int fd;
-  uint64_t bytes;
+  uint64_t first, bytes; /* of the file */
   XXH3_state_t *hash;
   struct MHD_Response *response;
 } sending;
@@ -64,7 +65,7 @@ static ssize_t read_piece(void *arg, uint64_t at, char *out, size_t room) {
   sending *f = arg;
   if (at == f->bytes) return end_with_checksum(f);
   size_t want = f->bytes - at < room ? (size_t)(f->bytes - at) : room;
-  ssize_t n = pread(f->fd, out, want, (off_t)at);
+  ssize_t n = pread(f->fd, out, want, (off_t)(f->first + at));
   if (n <= 0) return MHD_CONTENT_READER_END_WITH_ERROR; /* it became shorter, or the disk fails */
   XXH3_64bits_update(f->hash, out, (size_t)n);
   return n;
@@ -79,6 +80,22 @@ static bool sending_open(sending *f, const file_server *s, const char *url) {
   f->bytes = (uint64_t)st.st_size;
   f->hash = XXH3_createState();
   return f->hash && XXH3_64bits_reset(f->hash) == XXH_OK;
+}
+
+/* Other forms of the header are passed over: then the whole file is the answer. */
+static bool read_range(struct MHD_Connection *connection, uint64_t *first, uint64_t *last) {
+  const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Range");
+  int end = 0;
+  return text && sscanf(text, "bytes=%19" SCNu64 "-%19" SCNu64 "%n", first, last, &end) == 2 &&
+         !text[end] && *first <= *last;
+}
+
+/* False: the file ends before. */
+static bool sending_cut(sending *f, uint64_t first, uint64_t last) {
+  if (last >= f->bytes) return false;
+  f->first = first;
+  f->bytes = last - first + 1;
+  return true;
 }
 
 /* ---- answers ---- */
@@ -102,13 +119,18 @@ static enum MHD_Result send_file(const file_server *s, struct MHD_Connection *co
                                  const char *url) {
   sending *f = NEW(sending);
   f->fd = -1;
-  bool found = sending_open(f, s, url);
-  if (found)
+  uint64_t first, last;
+  bool found = sending_open(f, s, url), part = read_range(connection, &first, &last);
+  unsigned otherwise = !found                                 ? MHD_HTTP_NOT_FOUND
+                       : part && !sending_cut(f, first, last) ? MHD_HTTP_RANGE_NOT_SATISFIABLE
+                                                              : 0;
+  if (!otherwise)
     f->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CONNECTION_BYTES, read_piece,
                                                     f, sending_free);
-  if (f->response) return queue(connection, MHD_HTTP_OK, f->response); /* it owns f */
+  if (f->response) /* it owns f */
+    return queue(connection, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, f->response);
   sending_free(f);
-  return found ? MHD_NO : refuse(connection, MHD_HTTP_NOT_FOUND, "no such file\n");
+  return otherwise ? refuse(connection, otherwise, "no such file, or not so long\n") : MHD_NO;
 }
 
 /* ---- requests ---- */

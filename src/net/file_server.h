@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  *   GET <prefix><path>  →  the bytes in chunks, then the trailer `X-Floe-Xxh3: <16 hex digits>`,
- * the XXH3-64 of what was sent
+ * the XXH3-64 of what was sent. With `Range: bytes=<first>-<last>` it is that part of the file (206),
+ * or 416 when the file ends before it.
  *
  * A path has plain parts only, and no part of it may be a link. It has a few threads of its own for
  * all connections (epoll) and touches no loop. Bounded: connections, idle time and memory for

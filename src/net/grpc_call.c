@@ -249,16 +249,35 @@ static bool enqueue(grpc_call *call, const uint8_t *head, size_t head_len, const
   return true;
 }
 
-void grpc_call_send(grpc_call *call, const uint8_t *message, size_t len) {
+static void send_bytes(grpc_call *call, const uint8_t *head, size_t head_len, const uint8_t *data,
+                       size_t len) {
+  if (enqueue(call, head, head_len, data, len))
+    push(call);
+  else
+    give_up_sending(call, "the server holds as many response bytes as it may; try again later");
+}
+
+/* The head of a message of `size` bytes, and the first of them. */
+static void send_head(grpc_call *call, size_t size, const uint8_t *data, size_t len) {
   if (grpc_call_ended(call)) return;
   uint8_t head[GRPC_FRAME_HEAD];
-  grpc_frame_head(head, len);
-  if (len > GRPC_FRAME_MOST)
+  grpc_frame_head(head, size);
+  if (size > GRPC_FRAME_MOST)
     give_up_sending(call, "the response is larger than a gRPC message can be (4 GiB)");
-  else if (!enqueue(call, head, sizeof head, message, len))
-    give_up_sending(call, "the server holds as many response bytes as it may; try again later");
   else
-    push(call);
+    send_bytes(call, head, sizeof head, data, len);
+}
+
+void grpc_call_send(grpc_call *call, const uint8_t *message, size_t len) {
+  send_head(call, len, message, len);
+}
+
+void grpc_call_send_head(grpc_call *call, size_t len) {
+  send_head(call, len, NULL, 0);
+}
+
+void grpc_call_send_piece(grpc_call *call, const uint8_t *data, size_t len) {
+  if (!grpc_call_ended(call) && len) send_bytes(call, NULL, 0, data, len);
 }
 
 void grpc_call_answer_http(grpc_call *call, const char *status, const char *text) {

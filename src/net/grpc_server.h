@@ -89,6 +89,9 @@ const char *grpc_call_peer(const grpc_call *call);                     /* "127.0
 
 /* Copies the message and queues it. Unary methods send one and finish. */
 void grpc_call_send(grpc_call *call, const uint8_t *message, size_t len);
+/* A message in pieces, for what is too large to be held: its size, then exactly so many bytes. */
+void grpc_call_send_head(grpc_call *call, size_t len);
+void grpc_call_send_piece(grpc_call *call, const uint8_t *data, size_t len);
 size_t grpc_call_queued(const grpc_call *call); /* bytes not yet handed to the connection */
 /* For streams: `refill` is called whenever the queue has run empty and the call is not finished. */
 void grpc_call_on_drain(grpc_call *call, void (*refill)(grpc_call *, void *), void *arg);

@@ -156,6 +156,29 @@ static void read_file_sink(msgpack payload, plan_envelope *out) {
   }
 }
 
+/* The bytes of a key, {idx, version}. */
+static bool read_key(msgpack at, const uint8_t **key, size_t *len) {
+  msgpack idx = at, end = at;
+  if (!msgpack_enter(&idx, "idx") || msgpack_walk(&end, NULL, NULL, NULL) != RC_OK) return false;
+  *key = at.at;
+  *len = (size_t)(end.at - at.at);
+  return true;
+}
+
+/* Both must be keys: then one may stand where the other stands. */
+static void read_sinkless(msgpack root, msgpack sink, plan_sinkless *out) {
+  const uint8_t *place, *with;
+  size_t len, with_len;
+  if (!msgpack_enter(&sink, "Sink") || !msgpack_enter(&sink, "input") ||
+      !read_key(root, &place, &len) || !read_key(sink, &with, &with_len) ||
+      with_len > sizeof out->with)
+    return;
+  out->offset = (uint64_t)(place - root.start);
+  out->len = (uint32_t)len;
+  out->with_len = (uint32_t)with_len;
+  memcpy(out->with, with, with_len);
+}
+
 static void read_partitioned_sink(msgpack payload, plan_envelope *out) {
   msgpack_token path;
   uint64_t offset;
@@ -207,7 +230,10 @@ rc plan_envelope_read(const uint8_t *plan, size_t len, plan_envelope *out, err *
   plan_body body = {0};
   rc r = walk_entries(&m, &body, &found, e);
   if (r != RC_OK) return err_prefix(e, r, "the plan is ");
-  if (find_root_node(body, &root_node)) read_sink(root_node, &found);
+  if (find_root_node(body, &root_node)) {
+    read_sink(root_node, &found);
+    if (found.sink == PLAN_SINK_FLIGHT) read_sinkless(body.root, root_node, &found.sinkless);
+  }
   TRY(check_text(found.target, "sink's path", e));
   TRY(check_text(found.format, "sink's format", e));
   *out = found;

@@ -32,6 +32,13 @@ typedef enum plan_sink_kind {
   PLAN_SINK_MULTIPLE
 } plan_sink_kind;
 
+/* With other bytes in these places the plan has no sink: the node below it is the root. */
+typedef struct plan_sinkless {
+  uint64_t offset;
+  uint32_t len, with_len; /* len 0: it is not known how */
+  uint8_t with[32];
+} plan_sinkless;
+
 typedef struct plan_envelope {
   const uint8_t *header; /* PLAN_HEADER_BYTES, inside the plan */
   plan_sink_kind sink;
@@ -39,6 +46,7 @@ typedef struct plan_envelope {
   plan_text format;               /* "Parquet", "Csv", "Ipc", "NDJson"; empty: unknown */
   uint64_t placeholder_offset;    /* of the MessagePack string "<in-memory>" or "<flight>" … */
   uint32_t placeholder_len;       /* … with its head; 0: none. Replace it by any other string. */
+  plan_sinkless sinkless;         /* FLIGHT */
   int python_minor, python_micro; /* of the functions pickled by value; -1: there are none */
 } plan_envelope;
 

@@ -82,7 +82,7 @@ bool sched_query_is_full(const sched_query *q) {
 }
 
 bool placement_query_waits(const sched_query *q) {
-  return q->waiting.len && !q->on_gathering.place && (!sched_query_is_full(q) || q->free.len);
+  return q->waiting.len && !q->held && !q->on_gathering.place && (!sched_query_is_full(q) || q->free.len);
 }
 
 /* After a change of its place in the order, its waiting tasks or its members. */
@@ -197,6 +197,11 @@ void placement_free_all(sched *s) {
   for (void *w; map_each(&s->workers, &at, &w);) free_members(w);
   map_deinit(&s->needs);
   heap_deinit(&s->runnable);
+}
+
+void placement_hold(sched *s, sched_query *q, bool held) {
+  q->held = held;
+  query_changed(s, q);
 }
 
 /* ---- queries and their workers ------------------------------------------------------------ */

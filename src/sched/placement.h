@@ -67,6 +67,7 @@ bool sched_need_fits(const sched_need_key *key, const sched_runtime *r);
 void placement_init(sched *s);
 void placement_query_came(sched *s, sched_query *q, sched_need *n);
 void placement_query_ended(sched *s, sched_query *q); /* none of its tasks waits or runs */
+void placement_hold(sched *s, sched_query *q, bool held);
 bool placement_query_waits(const sched_query *q);     /* whether it should be in the queue */
 void placement_enqueue(sched *s, sched_task *t);
 void placement_dequeue(sched *s, sched_task *t);

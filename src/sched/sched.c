@@ -356,6 +356,15 @@ rc sched_end_query(sched *s, query_id id, sched_query_state end, int64_t now, er
   return RC_OK;
 }
 
+rc sched_hold_query(sched *s, query_id id, bool held, int64_t now, err *e) {
+  set_time(s, now);
+  sched_query *q;
+  TRY(find_alive_query(s, id, &q, e));
+  placement_hold(s, q, held);
+  placement_run(s);
+  return RC_OK;
+}
+
 rc sched_cancel(sched *s, query_id id, int64_t now, err *e) {
   set_time(s, now);
   sched_query *q = find_query(s, id);

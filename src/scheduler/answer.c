@@ -89,6 +89,13 @@ void answer_message(grpc_call *call, const ProtobufCMessage *m) {
   buf_deinit(&packed);
 }
 
+void answer_status(grpc_call *call, const scheduler *s, const query *q) {
+  Client__GetQueryStatusResponse response;
+  client__get_query_status_response__init(&response);
+  response.status = (Client__QueryStatus)(scheduler_info(s, q).state + 1);
+  answer_message(call, &response.base);
+}
+
 void answer_result(grpc_call *call, const scheduler *s, query *q) {
   arena a = {0};
   sched_query_info state = scheduler_info(s, q);
@@ -110,7 +117,8 @@ void answer_result(grpc_call *call, const scheduler *s, query *q) {
   response.query_result = &result;
   response.compute_info = &info;
   response.query_status = (Client__QueryStatus)(state.state + 1);
-  if (state.state == SCHED_QUERY_SUCCEEDED && !q->deleted) put_output(&a, &response, q);
+  bool has_files = q->sink != PLAN_SINK_FLIGHT && !q->deleted;
+  if (state.state == SCHED_QUERY_SUCCEEDED && has_files) put_output(&a, &response, q);
 
   answer_message(call, &response.base);
   arena_deinit(&a);

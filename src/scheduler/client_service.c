@@ -64,10 +64,10 @@ static void on_get_query_result(grpc_call *call, const uint8_t *message, size_t 
 static void on_get_query_status(grpc_call *call, const uint8_t *message, size_t len) {
   query *q = find_query(call, message, len);
   if (!q) return;
-  Client__GetQueryStatusResponse response;
-  client__get_query_status_response__init(&response);
-  response.status = (Client__QueryStatus)(scheduler_info(grpc_call_user(call), q).state + 1);
-  answer_message(call, &response.base);
+  if (q->stream && stream_holds_status(q->stream))
+    stream_wait_for_status(q->stream, call);
+  else
+    answer_status(call, grpc_call_user(call), q);
 }
 
 static void on_cancel_query(grpc_call *call, const uint8_t *message, size_t len) {
@@ -89,6 +89,12 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
   if (!q) return;
   if (!q->times.ended_us) {
     grpc_call_finish(call, RC_PRECONDITION, "the query still runs; cancel it first");
+    return;
+  }
+  if (q->sink == PLAN_SINK_FLIGHT) {
+    if (q->stream) stream_delete(q->stream);
+    grpc_call_send(call, NULL, 0);
+    grpc_call_finish(call, RC_OK, "");
     return;
   }
   if (!deletion_may(s, q)) {
@@ -131,6 +137,19 @@ static void on_get_compute_versions(grpc_call *call, const uint8_t *message, siz
   answer_message(call, &response.base);
 }
 
+/* ---- streamed results ---- */
+
+static void on_poll_flight_info(grpc_call *call, const uint8_t *message, size_t len) {
+  scheduler *s = grpc_call_user(call);
+  flight_poll(s->flight, call, message, len);
+}
+
+static void on_do_get(grpc_call *call, const uint8_t *message, size_t len) {
+  scheduler *s = grpc_call_user(call);
+  flight_get(s->flight, call, message, len);
+}
+
+#define FLIGHT_SERVICE "/arrow.flight.protocol.FlightService/"
 #define CLIENT_SERVICE "/polars_cloud.compute_plane.client.v1.ClientService/"
 
 const grpc_method CLIENT_METHODS[] = {
@@ -144,6 +163,8 @@ const grpc_method CLIENT_METHODS[] = {
     {.path = CLIENT_SERVICE "CancelQuery", .on_request = on_cancel_query},
     {.path = CLIENT_SERVICE "DeleteQueryResult", .on_request = on_delete_query_result},
     {.path = CLIENT_SERVICE "GetComputeVersions", .on_request = on_get_compute_versions},
+    {.path = FLIGHT_SERVICE "PollFlightInfo", .on_request = on_poll_flight_info},
+    {.path = FLIGHT_SERVICE "DoGet", .on_request = on_do_get},
     {.path = HEALTH_CHECK_PATH, .on_request = health_always, .no_token = true},
 };
 const size_t N_CLIENT_METHODS = sizeof CLIENT_METHODS / sizeof *CLIENT_METHODS;

@@ -100,7 +100,7 @@ static void note_unreachable(attempt *a, const char *text) {
 
 /* A call of ours that was broken off: does it matter whether the worker still runs it? */
 static sched_outcome outcome_of_stopped(const attempt *a) {
-  bool writes = !over(a) && a->step->result && !query_is_anonymous(a->query);
+  bool writes = !over(a) && a->step->result && query_writes_destination(a->query);
   return writes ? SCHED_UNREACHABLE : SCHED_STOPPED;
 }
 

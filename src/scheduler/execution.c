@@ -69,7 +69,7 @@ static sched_stage_spec spec_of(const step *st) {
   return (sched_stage_spec){
       .n_tasks = st->n_tasks,
       .final = st->kind == STEP_WHOLE || st->kind == STEP_HEADS,
-      .writes_destination = st->result && !query_is_anonymous(st->execution->q),
+      .writes_destination = st->result && query_writes_destination(st->execution->q),
       .prefer = st->stage ? steps_prefer(st) : NULL,
   };
 }
@@ -216,7 +216,7 @@ static stage_limits limits_of(const execution *x) {
       .pre_aggregation = q->pre_aggregation,
       .partitioned_sort = q->partitioned_sort,
       .lower_expressions = q->lower_expressions,
-      .one_writer = !query_is_anonymous(x->q),
+      .one_writer = query_writes_destination(x->q),
   };
 }
 
@@ -384,6 +384,11 @@ void execution_stages_given_up(execution *x) {
   for (size_t i = 0; i < x->n_steps; i++) {
     x->steps[i]->given_up = true;
     shuffle_drop_step(x->steps[i]);
+  }
+  err e = {0};
+  if (x->q->stream && stream_restart(x->q->stream, &e) != RC_OK) {
+    fail(x, &e);
+    return;
   }
   if (x->adopts) {
     x->adopts = false;

@@ -174,6 +174,8 @@ enum { RESULT_HEAD_ROWS = 10 };
 void result_take_head(step *st, step_task *t, const Cluster__TaskOutput *o);
 /* *needed: the first rows stand in several parts; x->heads is what HEADS must be asked. */
 MUST_CHECK rc result_ask_heads(execution *x, bool *needed, err *e);
+/* The part of this number; NULL: not known yet. */
+step_task *result_part(const execution *x, uint32_t number);
 MUST_CHECK rc result_complete(execution *x, err *e); /* into the query */
 
 /* ranges.c: another step is needed before the stage is finished that this one belongs to; NULL: no.
@@ -186,5 +188,9 @@ MUST_CHECK rc request_build(const step *st, uint32_t task, buf *out, err *e);
 /* shuffle.c: files that nobody will read any more. */
 void shuffle_drop_step(step *st);
 void shuffle_drop_query(execution *x);
+void shuffle_drop_folder(const struct scheduler *s, const char *instance_id,
+                         const char *incarnation, const char *folder);
+void shuffle_drop_attempt(const struct scheduler *s, const char *instance_id,
+                          const char *incarnation, const char *folder, attempt_id attempt);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/spool.h"
 #include "conf/conf.h"
+#include "flight/flight.h"
 #include "net/grpc_client.h"
 #include "net/grpc_server.h"
 #include "plan/envelope.h"
@@ -15,6 +16,7 @@
 #include "scheduler/execution.h"
 #include "scheduler/query.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/stream.h"
 #include "store/location.h"
 
 #include <protobuf-c/protobuf-c.h>
@@ -41,6 +43,8 @@ struct scheduler {
   const conf *conf;
   sched *sched;
   location *results; /* NULL: every query needs a sink of its own */
+  flight *flight;
+  list streams; /* of stream */
   SSL_CTX *client_tls;
   grpc_server *client_server, *worker_server;
   uv_timer_t tick;
@@ -104,6 +108,7 @@ void retention_remove(scheduler *s, query *q);
 
 /* answer.c: the one message of a unary call; a query in the client's words. */
 void answer_message(grpc_call *call, const ProtobufCMessage *message);
+void answer_status(grpc_call *call, const scheduler *s, const query *q);
 void answer_result(grpc_call *call, const scheduler *s, query *q);
 
 #endif

@@ -20,6 +20,7 @@ bool planning_is_for(const plan_envelope *envelope, const char **why) {
   }
   switch (envelope->sink) {
   case PLAN_SINK_ANONYMOUS:
+  case PLAN_SINK_FLIGHT:
   case PLAN_SINK_FILE:
   case PLAN_SINK_PARTITIONED:
   case PLAN_SINK_CALLBACK:
@@ -66,8 +67,9 @@ static rc undecodable(err *e) {
 
 /* ---- the three pieces ---- */
 
-static rc parse(planning *p, const conf *c, size_t len, err *e) {
+static rc parse(planning *p, const conf *c, size_t len, bool streams, err *e) {
   TRY(dsl_parse(p->plan, len, &p->arena, &p->root, e));
+  if (streams) p->root = stages_below_sink(p->root);
   TRY(check_worth(c, p->root, len, e));
   Planning__DescribeRequest request;
   planning__describe_request__init(&request);
@@ -84,7 +86,7 @@ rc planning_new(const conf *c, const uint8_t *plan, size_t len, const plan_envel
   memcpy(p->header, envelope->header, sizeof p->header);
   if (envelope->sink == PLAN_SINK_ANONYMOUS)
     p->placeholder = (plan_bytes){plan + envelope->placeholder_offset, envelope->placeholder_len};
-  rc r = parse(p, c, len, e);
+  rc r = parse(p, c, len, envelope->sink == PLAN_SINK_FLIGHT, e);
   if (r != RC_OK) {
     planning_free(p);
     return r;

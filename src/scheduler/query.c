@@ -61,6 +61,10 @@ bool query_is_anonymous(const query *q) {
   return q->sink == PLAN_SINK_ANONYMOUS;
 }
 
+bool query_writes_destination(const query *q) {
+  return q->sink != PLAN_SINK_ANONYMOUS && q->sink != PLAN_SINK_FLIGHT;
+}
+
 void query_set_failure(query *q, const char *type, const char *message) {
   free(q->last_failure);
   q->last_failure = mem_printf("%s: %s", type, message);

@@ -32,6 +32,9 @@ typedef struct query_settings {
   int shuffle_format, shuffle_compression; /* cluster.ShuffleFormat, ShuffleCompression */
   bool has_shuffle_level;
   int32_t shuffle_level;
+  /* of a streamed result */
+  bool maintain_order;
+  int64_t ttl_ms; /* 0: not said */
 } query_settings;
 
 typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
@@ -56,6 +59,8 @@ typedef struct query {
   char *target, *format; /* of a user's file sink; "" */
   uint64_t placeholder_offset;
   uint32_t placeholder_len;
+  struct stream *stream; /* the result, when the client streams it; NULL: not, or no more */
+  plan_sinkless sinkless;
   int python_minor, python_micro;
   query_times times;
   sched_query_info end; /* how it ended, once times.ended_us is set: sched/ may have forgotten it */
@@ -83,6 +88,7 @@ query *query_new(query_id id);
 query *query_ref(query *q);
 void query_unref(query *q); /* NULL is fine */
 bool query_is_anonymous(const query *q);
+bool query_writes_destination(const query *q); /* the user's own, by the plan's own sink */
 /* Replaces what was there. `failure` is "Type: message". */
 void query_set_failure(query *q, const char *type, const char *message);
 /* {"who": "Type: message"} */

@@ -220,8 +220,38 @@ static rc put_part(draft *d, err *e) {
   return RC_OK;
 }
 
+/* The node below the sink becomes the root: stages are written without a sink, the client's plan
+ * is not. */
+static void put_splice_of_root(draft *d) {
+  const query *q = query_of(d);
+  Cluster__Splice *s = ARENA_NEW(&d->arena, Cluster__Splice, 1);
+  cluster__splice__init(s);
+  s->offset = q->sinkless.offset;
+  s->len = q->sinkless.len;
+  s->with = (ProtobufCBinaryData){q->sinkless.with_len, (uint8_t *)(uintptr_t)q->sinkless.with};
+  d->m.splices = ARENA_NEW(&d->arena, Cluster__Splice *, 1);
+  d->m.splices[0] = s;
+  d->m.n_splices = 1;
+}
+
+static void put_stream(draft *d) {
+  const query *q = query_of(d);
+  Cluster__ShuffleOutput *out = ARENA_NEW(&d->arena, Cluster__ShuffleOutput, 1);
+  cluster__shuffle_output__init(out);
+  out->ordered = q->settings.maintain_order;
+  out->format = CLUSTER__SHUFFLE_FORMAT__SHUFFLE_STREAM;
+  out->folder = arena_printf(&d->arena, "%s", stream_folder(q->stream));
+  d->m.output_case = CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE;
+  d->m.shuffle = out;
+  if (d->step->kind == STEP_WHOLE) put_splice_of_root(d);
+}
+
 static rc put_result(draft *d, err *e) {
   const query *q = query_of(d);
+  if (q->stream) {
+    put_stream(d);
+    return RC_OK;
+  }
   if (!query_is_anonymous(q)) {
     put_user_sink(d);
     return RC_OK;

@@ -40,6 +40,13 @@ static step_task *next_part(parts *p) {
   return NULL;
 }
 
+step_task *result_part(const execution *x, uint32_t number) {
+  parts p = {.x = x};
+  step_task *t = next_part(&p);
+  for (uint32_t i = 0; t && i < number; i++) t = next_part(&p);
+  return t;
+}
+
 /* ---- the first rows ---- */
 
 static const char *why_no_head(const execution *x, size_t bytes) {
@@ -143,7 +150,7 @@ rc result_complete(execution *x, err *e) {
     q->rows += t->rows;
     q->bytes += t->bytes;
     if (query_is_anonymous(q)) TRY(put_part_url(x, part, e));
-    for (size_t i = 0; !query_is_anonymous(q) && i < t->n_locations; i++)
+    for (size_t i = 0; query_writes_destination(q) && i < t->n_locations; i++)
       query_add_file(q, t->locations[i]);
   }
   put_head(x);

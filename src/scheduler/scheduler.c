@@ -16,6 +16,7 @@ enum {
   MAX_LOSSES = 2,     /* one retry after infrastructure was lost */
   MAX_QUEUED = 10000, /* small plans stay on the heap: at most 640 MB of them */
   SHUTDOWN_GRACE_MS = 2000,
+  FLIGHT_TICK_MS = 1000,
 };
 
 static attempt_id random_attempt(void *arg) {
@@ -62,6 +63,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
     query_add_error(q, "scheduler",
                     q->last_failure ? q->last_failure
                                     : "RuntimeError: the query failed without a reason");
+  if (q->stream) stream_end(q->stream);
   retention_add(s, q);
   LOG_INFO("query ended", "query", uuid_print(a->query.u).s, "state",
            states_query.states[q->end.state]);
@@ -95,16 +97,17 @@ static void arm_tick(scheduler *s);
 static void on_tick(uv_timer_t *t) {
   scheduler *s = t->data;
   sched_tick(s->sched, clock_mono_ms());
+  flight_tick(s->flight);
   scheduler_run_actions(s);
 }
 
 static void arm_tick(scheduler *s) {
-  int64_t due = sched_next_tick(s->sched);
+  int64_t due = sched_next_tick(s->sched), now = clock_mono_ms();
+  if (flight_needs_tick(s->flight) && due > now + FLIGHT_TICK_MS) due = now + FLIGHT_TICK_MS;
   if (due == INT64_MAX || s->stopping) {
     uv_timer_stop(&s->tick);
     return;
   }
-  int64_t now = clock_mono_ms();
   uv_timer_start(&s->tick, on_tick, due > now ? (uint64_t)(due - now) : 0, 0);
 }
 
@@ -188,6 +191,10 @@ static rc start(scheduler *s, err *e) {
                    s->client_tls, &s->client_server, e);
 }
 
+static void on_read_ended(void *arg) {
+  scheduler_check_done(arg);
+}
+
 rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   scheduler *s = NEW(scheduler);
   s->loop = loop;
@@ -197,6 +204,10 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   list_init(&s->ended);
   list_init(&s->newest);
   list_init(&s->deletions);
+  list_init(&s->streams);
+  flight_config streams = {
+      .loop = loop, .token = c->cluster.token, .arg = s, .on_read_ended = on_read_ended};
+  s->flight = flight_new(&streams);
   sched_config config = {
       .min_workers = (uint32_t)c->scheduler.n_workers,
       .max_losses = MAX_LOSSES,
@@ -211,7 +222,9 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
 }
 
 void scheduler_check_done(scheduler *s) {
-  if (!s->stopping || s->servers_open || s->attempts.len || s->n_deletions || s->n_planning) return;
+  if (!s->stopping || s->servers_open || s->attempts.len || s->n_deletions || s->n_planning ||
+      flight_is_busy(s->flight))
+    return;
   if (uv_is_active((uv_handle_t *)&s->tick) || !uv_is_closing((uv_handle_t *)&s->tick)) return;
   void (*done)(void *) = s->done;
   s->done = NULL;
@@ -264,6 +277,8 @@ void scheduler_free(scheduler *s) {
   if (!s) return;
   if (s->client_server) grpc_server_free(s->client_server);
   if (s->worker_server) grpc_server_free(s->worker_server);
+  stream_free_all(s);
+  flight_free(s->flight);
   free_queries(s);
   size_t at = 0;
   for (void *p; map_each(&s->peers, &at, &p);) peer_free(p);

@@ -13,36 +13,39 @@
 enum { DEADLINE_MS = 10000 };
 
 typedef struct drop {
-  query_id query;
-  char worker[128];
+  char folder[ID_TEXT_LEN + 1], worker[128];
 } drop;
 
 static void on_done(void *arg, rc code, const char *text) {
   drop *d = arg;
   if (code != RC_OK && code != RC_CANCELLED)
-    LOG_WARN("files of a query were not deleted", "query", uuid_print(d->query.u).s, "worker",
-             d->worker, "error", text);
+    LOG_WARN("files of a query were not deleted", "folder", d->folder, "worker", d->worker, "error",
+             text);
   free(d);
 }
 
-/* The channel to this life of the worker; NULL: it has another one, or we are stopping. */
-static grpc_channel *channel_to(const scheduler *s, const step_host *h) {
-  const peer *p = map_get(&s->peers, h->instance_id, strlen(h->instance_id));
-  return p && !strcmp(p->incarnation, h->incarnation) ? p->channel : NULL;
+/* What stands in one folder of one life of a worker. */
+typedef struct place {
+  const char *instance_id, *incarnation, *folder;
+} place;
+
+/* NULL: the worker has another life, or we are stopping. */
+static grpc_channel *channel_to(const scheduler *s, const place *at) {
+  const peer *p = map_get(&s->peers, at->instance_id, strlen(at->instance_id));
+  return p && !strcmp(p->incarnation, at->incarnation) ? p->channel : NULL;
 }
 
-static void send_drop(const execution *x, const step_host *h, char **attempts, size_t n) {
-  grpc_channel *channel = channel_to(x->s, h);
+static void send_drop(const scheduler *s, const place *at, char **attempts, size_t n) {
+  grpc_channel *channel = channel_to(s, at);
   if (!channel) return;
-  uuid_text id = uuid_print(x->q->id.u);
   Cluster__DropShuffleRequest m;
   cluster__drop_shuffle_request__init(&m);
-  m.query_id = id.s;
+  m.query_id = (char *)(uintptr_t)at->folder; /* packing reads only */
   m.attempt_ids = attempts;
   m.n_attempt_ids = n;
   drop *d = NEW(drop);
-  d->query = x->q->id;
-  snprintf(d->worker, sizeof d->worker, "%s", h->instance_id);
+  snprintf(d->folder, sizeof d->folder, "%s", at->folder);
+  snprintf(d->worker, sizeof d->worker, "%s", at->instance_id);
   size_t len = cluster__drop_shuffle_request__get_packed_size(&m);
   uint8_t *packed = mem_new(len);
   grpc_request_spec spec = {
@@ -57,6 +60,14 @@ static void send_drop(const execution *x, const step_host *h, char **attempts, s
   free(packed);
 }
 
+/* ---- a query's rows between stages ---- */
+
+static void send_drop_of_query(const execution *x, const step_host *h, char **attempts, size_t n) {
+  uuid_text id = uuid_print(x->q->id.u);
+  place at = {h->instance_id, h->incarnation, id.s};
+  send_drop(x->s, &at, attempts, n);
+}
+
 /* Those of a step's attempts that this worker has done. */
 static void drop_on(const step *st, const step_host *h) {
   arena a = {0};
@@ -65,7 +76,7 @@ static void drop_on(const step *st, const step_host *h) {
   for (uint32_t i = 0; i < st->n_tasks; i++)
     if (st->tasks[i].done && st->tasks[i].n_files && st->tasks[i].host == h)
       attempts[n++] = arena_printf(&a, "%s", uuid_print(st->tasks[i].attempt.u).s);
-  if (n) send_drop(st->execution, h, attempts, n);
+  if (n) send_drop_of_query(st->execution, h, attempts, n);
   arena_deinit(&a);
 }
 
@@ -78,6 +89,19 @@ void shuffle_drop_step(step *st) {
 void shuffle_drop_query(execution *x) {
   LIST_EACH (&x->hosts, it, next) {
     const step_host *h = LIST_ENTRY(it, step_host, link);
-    if (h->wrote) send_drop(x, h, NULL, 0);
+    if (h->wrote) send_drop_of_query(x, h, NULL, 0);
   }
+}
+
+/* ---- streamed results ---- */
+
+void shuffle_drop_folder(const scheduler *s, const char *instance_id, const char *incarnation,
+                         const char *folder) {
+  send_drop(s, &(place){instance_id, incarnation, folder}, NULL, 0);
+}
+
+void shuffle_drop_attempt(const scheduler *s, const char *instance_id, const char *incarnation,
+                          const char *folder, attempt_id attempt) {
+  uuid_text id = uuid_print(attempt.u);
+  send_drop(s, &(place){instance_id, incarnation, folder}, (char *[]){id.s}, 1);
 }

@@ -50,6 +50,7 @@ static step_host *find_host(execution *x, const peer *p) {
 void steps_begin(step *st, uint32_t task, attempt_id attempt, const peer *p) {
   step_host *host = find_host(st->execution, p);
   if (st->stage && !st->result) host->wrote = true;
+  if (st->result && st->execution->q->stream) stream_begin(st->execution->q->stream, host);
   st->tasks[task].attempt = attempt;
   st->tasks[task].host = host;
 }
@@ -134,6 +135,10 @@ static rc take_output(step *st, step_task *t, const Cluster__TaskOutput *o, err 
     break;
   case STEP_WHOLE:
     break;
+  }
+  if (st->execution->q->stream) {
+    TRY(take_files(st, t, o, e));
+    return stream_take(st->execution->q->stream, t, o, e);
   }
   take_result(st, t, o);
   return RC_OK;

@@ -17,6 +17,7 @@
 
 enum {
   PLAN_FIELD = 2,
+  MOST_TTL_S = 365 * 24 * 3600,
   MAX_REST_BYTES = 1024 * 1024,
   PLAN_MEMORY_BYTES = 64 * 1024, /* larger plans are files, and are read on the pool */
 };
@@ -135,8 +136,10 @@ static rc read_plan(submission *sub, err *e) {
 static const char *refused_sink(const scheduler *s, const plan_envelope *envelope) {
   switch (envelope->sink) {
   case PLAN_SINK_FLIGHT:
-    return "this version of Floe cannot stream rows back (collect, collect_batches, explain); use "
-           ".execute() and then result.lazy().collect()";
+    return envelope->sinkless.len
+               ? NULL
+               : "rows of this Polars version cannot be streamed back; use .execute() and then "
+                 "result.lazy().collect()";
   case PLAN_SINK_ANONYMOUS:
     return s->results ? NULL
                       : "this cluster has no place for anonymous results; give the query a sink "
@@ -144,6 +147,12 @@ static const char *refused_sink(const scheduler *s, const plan_envelope *envelop
   default:
     return NULL;
   }
+}
+
+/* explain() */
+static bool is_to_be_run(const Client__QuerySettings *settings) {
+  return !settings || settings->execute_until == CLIENT__EXECUTE_UNTIL__UNTIL_UNSPECIFIED ||
+         settings->execute_until == CLIENT__EXECUTE_UNTIL__UNTIL_EXECUTE;
 }
 
 static bool is_anonymous_user(const char *user) {
@@ -197,12 +206,24 @@ static void copy_n_workers(const Client__NumWorkers *from, query_settings *to) {
   if (from->opt_max_case == CLIENT__NUM_WORKERS__OPT_MAX_MAX) to->max_workers = from->max;
 }
 
+static void copy_stream_settings(const Client__FlightOpts *from, query_settings *to) {
+  to->maintain_order = true;
+  if (!from) return;
+  if (from->opt_maintain_order_case == CLIENT__FLIGHT_OPTS__OPT_MAINTAIN_ORDER_MAINTAIN_ORDER)
+    to->maintain_order = from->maintain_order;
+  if (!from->ttl) return;
+  int64_t s = from->ttl->seconds;
+  if (s > MOST_TTL_S) s = MOST_TTL_S;
+  to->ttl_ms = s >= 1 ? s * 1000 : 1000;
+}
+
 static query_settings settings_of(const Client__QuerySettings *from) {
   query_settings to = {0};
   if (!from) return to;
   copy_n_workers(from->n_workers, &to);
   to.distributed = is_distributed(from);
   if (to.distributed) copy_distributed_settings(from->distributed, &to);
+  copy_stream_settings(from->flight, &to);
   to.engine = engine_of(from->engine);
   to.has_optimization_flags = from->opt_optimization_flags_case ==
                               CLIENT__QUERY_SETTINGS__OPT_OPTIMIZATION_FLAGS_OPTIMIZATION_FLAGS;
@@ -233,6 +254,7 @@ static query *make_query(submission *sub) {
   q->python_micro = envelope->python_micro;
   q->times.submitted_us = clock_wall_us();
   memcpy(q->plan_header, sub->header, sizeof q->plan_header);
+  q->sinkless = envelope->sinkless;
   q->execution = execution_new(sub->s, q, sub->plan, sub->planning, sub->whole_because);
   sub->plan = NULL;
   sub->planning = NULL;
@@ -275,6 +297,11 @@ static void accept_query(submission *sub) {
     refuse(call, "NotImplementedError", no);
     return;
   }
+  if (!is_to_be_run(sub->request->settings)) {
+    refuse(call, "NotImplementedError",
+           "this version of Floe cannot explain a plan without running it");
+    return;
+  }
   if (s->conf->scheduler.deny_anonymous_users &&
       is_anonymous_user(grpc_call_header(call, "x-polars-user"))) {
     refuse(call, "PermissionError",
@@ -291,6 +318,7 @@ static void accept_query(submission *sub) {
     refuse_err(call, r, &e);
     return;
   }
+  if (q->sink == PLAN_SINK_FLIGHT) stream_new(s, q);
   map_put(&s->queries, &q->id, sizeof q->id, q);
   list_push_back(&s->newest, &q->all_link);
   LOG_INFO("query accepted", "query", uuid_print(q->id.u).s, "user", q->user, "polars",

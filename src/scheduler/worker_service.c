@@ -154,14 +154,14 @@ static void on_join(grpc_call *call, const uint8_t *message, size_t len) {
 
 /* ---- Heartbeat, Leave ---- */
 
-/* Those of the worker's queries whose files nobody will read any more; points into the request. */
+/* Those of the worker's queries, or streams, whose files nobody will read any more; points into the request. */
 static size_t fill_ended(const scheduler *s, const Cluster__HeartbeatRequest *r, char **out) {
   size_t n = 0;
   for (size_t i = 0; i < r->n_queries; i++) {
     query_id id;
     if (!uuid_parse(r->queries[i], &id.u)) continue;
     const query *q = map_get(&s->queries, &id, sizeof id);
-    if (!q || q->times.ended_us) out[n++] = r->queries[i];
+    if ((!q || q->times.ended_us) && !stream_is_folder(s, id.u)) out[n++] = r->queries[i];
   }
   return n;
 }

@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -75,6 +76,7 @@ typedef struct receiving { /* of a GET */
   uint64_t got;
   XXH3_state_t *hash; /* of what we got */
   int failed;         /* errno of a write */
+  char range[48];     /* what is asked for of the file, if not all */
 } receiving;
 
 typedef struct exchange {
@@ -102,22 +104,32 @@ static size_t on_answer(char *data, size_t one, size_t n, void *arg) {
   return one * n;
 }
 
+static long status_wanted(const store_get *get) {
+  return get->memory ? 206 : 200;
+}
+
+static bool keep(receiving *r, const char *data, size_t n) {
+  if (r->get->memory) memcpy(r->get->memory + r->got, data, n);
+  for (size_t done = 0; !r->get->memory && done < n;) {
+    ssize_t written = pwrite(r->get->fd, data + done, n - done, (off_t)(r->got + done));
+    if (written <= 0) {
+      r->failed = written < 0 ? errno : ENOSPC;
+      return false;
+    }
+    done += (size_t)written;
+  }
+  return true;
+}
+
 /* Of a GET: an error's body goes where those of other verbs go. */
 static size_t on_file_bytes(char *data, size_t one, size_t n, void *arg) {
   exchange *x = arg;
   receiving *r = x->receiving;
   long status = 0;
   curl_easy_getinfo(x->handle, CURLINFO_RESPONSE_CODE, &status);
-  if (status != 200) return on_answer(data, one, n, arg);
+  if (status != status_wanted(r->get)) return on_answer(data, one, n, arg);
   if (n > r->get->bytes - r->got) return 0; /* judged by judge() */
-  for (size_t done = 0; done < n;) {
-    ssize_t written = pwrite(r->get->fd, data + done, n - done, (off_t)(r->got + done));
-    if (written <= 0) {
-      r->failed = written < 0 ? errno : ENOSPC;
-      return 0;
-    }
-    done += (size_t)written;
-  }
+  if (!keep(r, data, n)) return 0;
   XXH3_64bits_update(r->hash, data, n);
   r->got += n;
   return n;
@@ -159,6 +171,7 @@ static void set_get_options(exchange *x) {
   curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_file_bytes);
   curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)RECEIVED_AT_ONCE);
   curl_easy_setopt(h, CURLOPT_PROXY, ""); /* whatever the environment says */
+  if (x->receiving->get->memory) curl_easy_setopt(h, CURLOPT_RANGE, x->receiving->range);
   if (!x->receiving->get->token) return;
   curl_easy_setopt(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
   curl_easy_setopt(h, CURLOPT_XOAUTH2_BEARER, x->receiving->get->token);
@@ -222,7 +235,8 @@ static verdict judge(const exchange *x) {
   default:
     return VERDICT_FAILED;
   }
-  if (x->receiving && x->status == 200) return is_whole(x) ? VERDICT_DONE : VERDICT_AGAIN;
+  if (x->receiving && x->status == status_wanted(x->receiving->get))
+    return is_whole(x) ? VERDICT_DONE : VERDICT_AGAIN;
   if (x->status >= 200 && x->status < 300) return VERDICT_DONE;
   return may_pass(x->status) ? VERDICT_AGAIN : VERDICT_FAILED;
 }
@@ -276,7 +290,8 @@ static rc explain_received(const exchange *x, err *e) {
 static rc explain(const exchange *x, int tries, err *e) {
   int shown = (int)strcspn(x->url, "?");
   if (is_cancelled(x)) return ERR(e, RC_CANCELLED, "%s %.*s: cancelled", x->verb, shown, x->url);
-  if (x->receiving && (x->result == CURLE_OK || x->result == CURLE_WRITE_ERROR) && x->status == 200)
+  bool received = x->receiving && x->status == status_wanted(x->receiving->get);
+  if (received && (x->result == CURLE_OK || x->result == CURLE_WRITE_ERROR))
     return explain_received(x, e);
   if (x->result != CURLE_OK)
     return ERR(e, judge(x) == VERDICT_AGAIN ? RC_UNAVAILABLE : RC_IO, "%s %.*s: %s (%d tries)",
@@ -370,6 +385,8 @@ rc store_put_file(const char *url, const char *path, const atomic_bool *cancel, 
 rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e) {
   receiving r = {.get = get, .hash = XXH3_createState()};
   if (!r.hash) return ERR(e, RC_NO_MEMORY, "out of memory for a checksum");
+  snprintf(r.range, sizeof r.range, "%" PRIu64 "-%" PRIu64, get->first,
+           get->first + get->bytes - 1);
   exchange x = {
       .verb = "GET", .url = get->url, .patience = WITH_PEERS, .receiving = &r, .cancel = cancel};
   rc code = perform(&x, e);

@@ -24,6 +24,9 @@ typedef struct store_get {
   const char *token; /* sent as a Bearer; NULL: none */
   uint64_t bytes;    /* how many it must be */
   int fd;            /* where they go: an empty file; borrowed */
+  /* Not NULL: only `bytes` from `first` on, at least one, and they go here. */
+  uint8_t *memory;
+  uint64_t first;
 } store_get;
 
 /* GET a file of a worker (net/file_server.h): other times hold, for a peer is here or it is lost.

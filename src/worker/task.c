@@ -94,7 +94,7 @@ static rc commit(task *t, err *e) {
 static void clean_up(task *t) {
   output_discard(&t->output);
   if (t->shuffle_dir && (!t->commit || t->code != RC_OK))
-    shuffle_drop(t->config.shuffle, t->request->query_id, t->request->attempt_id);
+    shuffle_drop(t->config.shuffle, task_folder(t->request), t->request->attempt_id);
   if (t->inputs.n_fetched) tree_remove(t->inputs.fetch_dir);
 }
 
@@ -218,7 +218,7 @@ static rc prepare(task *t, err *e) {
   const Cluster__RunTaskRequest *r = t->request;
   TRY(output_prepare(&t->output, t->config.scratch, e));
   if (r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE)
-    TRY(shuffle_prepare(t->config.shuffle, r->query_id, r->attempt_id, &t->shuffle_dir, e));
+    TRY(shuffle_prepare(t->config.shuffle, task_folder(r), r->attempt_id, &t->shuffle_dir, e));
   char *fetch_dir = task_fetch_dir(t);
   inputs_locate(&t->inputs, r, t->config.shuffle, fetch_dir);
   free(fetch_dir);

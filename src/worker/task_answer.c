@@ -49,6 +49,7 @@ static void answer_output(task *t, Cluster__RunTaskResponse *response) {
   result.answer = t->done->answer;
   result.n_boundaries = t->done->n_boundaries;
   result.boundaries = t->done->boundaries;
+  result.schema = t->done->schema;
   if (t->sizes) {
     result.n_shuffled = t->done->n_shuffled;
     result.shuffled = shuffled_of(t, &memory);

@@ -46,6 +46,8 @@ struct task {
  * RC_PRECONDITION when this worker has no such runtime. */
 MUST_CHECK rc task_begin(task *t, err *e);
 MUST_CHECK rc task_fill_run(task *t, err *e);
+/* Whose files those are that it writes: the folder's name below the shuffle folder. */
+const char *task_folder(const Cluster__RunTaskRequest *r);
 /* The folder of this attempt's fetched inputs; the caller's. */
 char *task_fetch_dir(const task *t);
 

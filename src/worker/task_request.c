@@ -32,13 +32,18 @@ static bool is_to(const Cluster__RunTaskRequest *r, Cluster__RunTaskRequest__Out
   return r->output_case == where;
 }
 
+const char *task_folder(const Cluster__RunTaskRequest *r) {
+  bool other = is_to(r, CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE) && *r->shuffle->folder;
+  return other ? r->shuffle->folder : r->query_id;
+}
+
 /* They become parts of paths. */
 static rc check_ids(const Cluster__RunTaskRequest *r, err *e) {
   uuid id;
   if (!uuid_parse(r->attempt_id, &id))
     return ERR(e, RC_INVALID, "attempt_id: expected a UUID, found \"%s\"", r->attempt_id);
-  if (is_to(r, CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE) && !uuid_parse(r->query_id, &id))
-    return ERR(e, RC_INVALID, "query_id: expected a UUID, found \"%s\"", r->query_id);
+  if (is_to(r, CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE) && !uuid_parse(task_folder(r), &id))
+    return ERR(e, RC_INVALID, "folder: expected a UUID, found \"%s\"", task_folder(r));
   return inputs_validate(r, e);
 }
 
@@ -52,6 +57,11 @@ static rc check_output(const Cluster__RunTaskRequest *r, err *e) {
   if ((local || upload) != (r->placeholder_len != 0))
     return ERR(e, RC_INVALID,
                "expected a placeholder in the plan and an output of files, or neither");
+  bool stream = is_to(r, CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE) &&
+                r->shuffle->format == CLUSTER__SHUFFLE_FORMAT__SHUFFLE_STREAM;
+  if (stream && r->shuffle->partitions)
+    return ERR(e, RC_INVALID, "expected a stream without partitions, found %u",
+               r->shuffle->partitions);
   if (r->call && (!absent || r->user_sink || r->n_inputs || r->n_splices))
     return ERR(e, RC_INVALID, "expected a planning call alone, found an output or inputs with it");
   return RC_OK;
@@ -113,6 +123,7 @@ static void fill_shuffle(task *t) {
   to->key = from->key;
   to->ordered = from->ordered;
   to->parquet = from->format == CLUSTER__SHUFFLE_FORMAT__SHUFFLE_PARQUET;
+  to->stream = from->format == CLUSTER__SHUFFLE_FORMAT__SHUFFLE_STREAM;
   to->compression = (char *)(uintptr_t)compression_name(from->compression);
   if (from->has_level) {
     to->opt_level_case = EXECUTOR__SHUFFLE__OPT_LEVEL_LEVEL;

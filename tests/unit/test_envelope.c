@@ -238,11 +238,32 @@ static void a_path_is_text(void **state) {
   }
 }
 
+/* What the worker does when the client streams the rows. */
+static void a_plan_can_do_without_its_sink(void **state) {
+  (void)state;
+  for (size_t v = 0; v < N_VERSIONS; v++) {
+    buf plan = real_plan(VERSIONS[v], "flight"), changed = {0},
+        other = real_plan(VERSIONS[v], "csv");
+    plan_sinkless how = read_whole(&plan).sinkless;
+    assert_true(how.len && how.with_len);
+    assert_int_equal(read_whole(&other).sinkless.len, 0);
+    size_t end = how.offset + how.len;
+    assert_int_equal(buf_append(&changed, plan.data, how.offset, NULL), RC_OK);
+    assert_int_equal(buf_append(&changed, how.with, how.with_len, NULL), RC_OK);
+    assert_int_equal(buf_append(&changed, plan.data + end, plan.len - end, NULL), RC_OK);
+    assert_int_equal(read_whole(&changed).sink, PLAN_SINK_UNKNOWN);
+    buf_deinit(&plan);
+    buf_deinit(&changed);
+    buf_deinit(&other);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(real_plans_are_understood),
       cmocka_unit_test(the_placeholder_is_the_sinks_not_the_users),
       cmocka_unit_test(a_replaced_placeholder_gives_a_plan_that_writes_there),
+      cmocka_unit_test(a_plan_can_do_without_its_sink),
       cmocka_unit_test(a_plan_cut_anywhere_is_refused),
       cmocka_unit_test(other_bytes_are_refused),
       cmocka_unit_test(the_order_of_keys_does_not_matter),

@@ -1,0 +1,129 @@
+"""tests/cluster/test_collect.py: rows that the client streams: collect(), collect_batches(),
+pl.RemoteEngine, over Arrow Flight. SPDX-License-Identifier: Apache-2.0
+
+They equal what local Polars collects, through every door in turn. Enums and integers of 128 bits are
+the exception: the client cannot read them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from cluster import SLOWNESS, Cluster, UpCluster, files_below, open_folder, temporary_folder
+from conftest import FORCED, Remote, in_turn
+from equality import assert_same
+from frames import FRAMES, Data, Frame
+from processes import wait_until
+from shapes import PAIRS, SHAPES, Shape, Tables
+
+Door = Callable[[Remote, pl.LazyFrame], pl.DataFrame]
+
+
+# ---- doors ----
+
+
+def collect(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
+    return remote.prepare(query).collect()
+
+
+def single_node(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
+    return remote.prepare(query, "single_node").collect()
+
+
+def engine(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
+    return query.collect(engine=pl.RemoteEngine(remote.context))
+
+
+def affinity(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
+    with pl.Config(engine_affinity=pl.RemoteEngine(remote.context)):
+        return query.collect()
+
+
+def ordered_batches(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
+    return joined(query, remote.prepare(query).collect_batches(maintain_order=True))
+
+
+def engine_batches(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
+    return joined(query, query.collect_batches(engine=pl.RemoteEngine(remote.context)))
+
+
+def unordered_batches(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
+    return joined(query, remote.prepare(query).collect_batches(maintain_order=False))
+
+
+def joined(query: pl.LazyFrame, batches: Iterator[pl.DataFrame]) -> pl.DataFrame:
+    """Without rows there are no batches."""
+    all_of_them = list(batches)
+    return pl.concat(all_of_them) if all_of_them else pl.DataFrame(schema=query.collect_schema())
+
+
+DOORS: tuple[Door, ...] = (collect, ordered_batches, engine, single_node, unordered_batches, affinity, engine_batches)
+
+
+def door_for(cases: list[Any], case: Any) -> Door:
+    return DOORS[cases.index(case) % len(DOORS)]
+
+
+# ---- equality ----
+
+
+def without_enums(query: pl.LazyFrame) -> pl.LazyFrame:
+    try:
+        schema = query.collect_schema()
+    except pl.exceptions.PolarsError:
+        return query
+    enums = [name for name, dtype in schema.items() if isinstance(dtype, pl.Enum)]
+    return query.with_columns(pl.col(enums).cast(pl.String)) if enums else query
+
+
+def local(query: pl.LazyFrame) -> pl.DataFrame | pl.exceptions.PolarsError:
+    try:
+        return query.collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        return error
+
+
+def check(door: Door, remote: Remote, query: pl.LazyFrame, expected: Any, *, ordered: bool) -> None:
+    if isinstance(expected, pl.exceptions.PolarsError):
+        with pytest.raises(type(expected)):
+            door(remote, query)
+    elif "Int128" in str(expected.schema):
+        with pytest.raises(NotImplementedError, match="Int128"):
+            door(remote, query)
+    else:
+        assert_same(door(remote, query), expected, ordered=ordered and door is not unordered_batches)
+
+
+@pytest.mark.parametrize("frame", [f for f in FRAMES if not f.heavy], ids=lambda f: f.name)
+def test_frame(frame: Frame, remote: Remote, data: Data) -> None:
+    query = without_enums(frame.build(data))
+    check(door_for(FRAMES, frame), remote, query, local(query), ordered=frame.ordered)
+
+
+@pytest.fixture(scope="session")
+def tables() -> Iterator[Tables]:
+    folder = open_folder(temporary_folder("collected"))
+    yield Tables.write(folder)
+    shutil.rmtree(folder)
+
+
+@cache
+def expected(shape: Shape, tables: Tables) -> Any:
+    return local(without_enums(shape.build(tables)))
+
+
+@in_turn(SHAPES, FORCED)
+def test_shape(case: Shape, distributed: Remote, tables: Tables) -> None:
+    check(door_for(SHAPES, case), distributed, without_enums(case.build(tables)), expected(case, tables), ordered=case.ordered)
+
+
+@in_turn(PAIRS[::4], FORCED)
+def test_pair(case: Shape, distributed: Remote, tables: Tables) -> None:
+    check(door_for(PAIRS, case), distributed, without_enums(case.build(tables)), expected(case, tables), ordered=case.ordered)
