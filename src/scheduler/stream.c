@@ -100,18 +100,6 @@ bool stream_is_folder(const scheduler *s, uuid id) {
 
 /* ---- files ---- */
 
-void stream_begin(stream *sm, const step_host *host) {
-  LIST_EACH (&sm->hosts, it, next) {
-    const stream_host *h = LIST_ENTRY(it, stream_host, link);
-    if (!strcmp(h->instance_id, host->instance_id) && !strcmp(h->incarnation, host->incarnation))
-      return;
-  }
-  stream_host *h = NEW(stream_host);
-  h->instance_id = mem_strdup(host->instance_id);
-  h->incarnation = mem_strdup(host->incarnation);
-  list_push_back(&sm->hosts, &h->link);
-}
-
 static const stream_host *find_host(const stream *sm, const step_host *host) {
   LIST_EACH (&sm->hosts, it, next) {
     const stream_host *h = LIST_ENTRY(it, stream_host, link);
@@ -119,6 +107,14 @@ static const stream_host *find_host(const stream *sm, const step_host *host) {
       return h;
   }
   return NULL;
+}
+
+void stream_begin(stream *sm, const step_host *host) {
+  if (find_host(sm, host)) return;
+  stream_host *h = NEW(stream_host);
+  h->instance_id = mem_strdup(host->instance_id);
+  h->incarnation = mem_strdup(host->incarnation);
+  list_push_back(&sm->hosts, &h->link);
 }
 
 static void drop_files(stream *sm) {

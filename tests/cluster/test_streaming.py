@@ -321,16 +321,21 @@ def test_a_reader_that_stops_holds_nothing_up(services: Start, remote_to: Connec
     wait_until(lambda: not parts(cluster), "all was read", 10)
 
 
+def begin_to_read(channel: grpc.Channel, folder: Path) -> tuple[Reader, Any]:
+    """The first of two parts; the other one waits for its gate."""
+    open_gates(folder, 0)
+    reader = Reader(channel, gated(write_parts(folder, 2, rows=300_000), folder))
+    assert reader.poll() == 1
+    stream = reader.get(0)
+    next(stream)
+    return reader, stream
+
+
 def test_a_reader_that_leaves(services: Start, folder: Path) -> None:
     """Its query is cancelled, its rows are deleted."""
     cluster = services(scheduler_extra=settings(2))
-    query = gated(write_parts(folder, 2, rows=300_000), folder)
-    open_gates(folder, 0)
     with connected(cluster) as channel:
-        reader = Reader(channel, query)
-        assert reader.poll() == 1
-        stream = reader.get(0)
-        next(stream)
+        _, stream = begin_to_read(channel, folder)
         stream.cancel()
         wait_until(lambda: not parts(cluster), "its rows are deleted", LEFT_S + 10)
         wait_until(lambda: status(cluster) == "Canceled", "its query is cancelled", 5)
@@ -424,13 +429,8 @@ def test_deleting_a_result_deletes_its_files(services: Start, folder: Path) -> N
 
 def test_cancelling_the_query_ends_its_reader(services: Start, folder: Path) -> None:
     cluster = services(scheduler_extra=settings(2))
-    query = gated(write_parts(folder, 2, rows=300_000), folder)
-    open_gates(folder, 0)
     with connected(cluster) as channel:
-        reader = Reader(channel, query)
-        assert reader.poll() == 1
-        stream = reader.get(0)
-        next(stream)
+        reader, stream = begin_to_read(channel, folder)
         reader.unary("CancelQuery")
         with pytest.raises(grpc.RpcError, match="the query was cancelled"):
             list(stream)
