@@ -94,11 +94,10 @@ static void expect(framing *f, framing_state state, size_t wanted) {
 }
 
 static rc on_prefix(framing *f, err *e) {
-  uint64_t mark, len;
+  uint64_t mark = 0, len = 0;
   view prefix = {f->held.data, f->held.len};
-  (void)!read_number(prefix, 0, 4, &mark);
-  (void)!read_number(prefix, 4, 4, &len);
-  if ((int32_t)(uint32_t)mark != CONTINUES || len > FRAMING_MOST || (!len && !f->seen_schema))
+  if (!read_number(prefix, 0, 4, &mark) || !read_number(prefix, 4, 4, &len) ||
+      (int32_t)(uint32_t)mark != CONTINUES || len > FRAMING_MOST || (!len && !f->seen_schema))
     return ERR(e, RC_DATA_LOSS, "expected the beginning of a message, found 0x%08x and %u",
                (unsigned)mark, (unsigned)len);
   if (len)
