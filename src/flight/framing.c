@@ -24,9 +24,10 @@ typedef struct view {
   size_t len;
 } view;
 
-/* A little-endian number of `size` bytes; false: not all of it is in the view. */
+/* A little-endian number of `size` bytes; false, and 0: not all of it is in the view. */
 static bool read_number(view v, size_t at, size_t size, uint64_t *out) {
   uint64_t little = 0;
+  *out = 0;
   if (at > v.len || size > v.len - at) return false;
   memcpy(&little, v.data + at, size);
   *out = le64toh(little);
