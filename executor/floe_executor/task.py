@@ -18,9 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from . import capture, describe, inputs, output, stream
+from . import capture, describe, explain, inputs, output, stream
 from .executor_pb2 import Done, Input, Run
-from .planning_pb2 import CaptureRequest, DescribeRequest, HeadsRequest, HeadsResponse
+from .planning_pb2 import CaptureRequest, DescribeRequest, ExplainRequest, HeadsRequest, HeadsResponse
 from .interrupt import Interrupt
 
 # cluster.Engine; AUTO is streaming, as in Polars itself from 2.0 on.
@@ -146,7 +146,11 @@ def answer_heads(data: bytes, _: dict[str, Any]) -> bytes:
     return HeadsResponse(head=write_head(head)).SerializeToString()
 
 
-CALLS = {1: answer_describe, 2: answer_capture, 3: answer_heads}  # cluster.PlanningCall
+def answer_explain(data: bytes, how: dict[str, Any]) -> bytes:
+    return explain.explain(ExplainRequest.FromString(data), **how).SerializeToString()
+
+
+CALLS = {1: answer_describe, 2: answer_capture, 3: answer_heads, 4: answer_explain}  # cluster.PlanningCall
 
 
 def optimizations(request: Run) -> pl.QueryOptFlags:

@@ -77,3 +77,61 @@ void stages_print_dot(const stage_graph *g, buf *out) {
   }
   buf_puts(out, "}\n");
 }
+
+/* ---- for Polars, which knows what the plans of the stages are ---- */
+
+static Planning__Exchange written(const stage *st) {
+  if (st->final) return PLANNING__EXCHANGE__EXCHANGE_NONE;
+  if (st->output.n_keys) return PLANNING__EXCHANGE__EXCHANGE_HASH;
+  return st->output.range.data ? PLANNING__EXCHANGE__EXCHANGE_RANGE
+                               : PLANNING__EXCHANGE__EXCHANGE_LOCAL;
+}
+
+static Planning__Exchange read_by(const stage_leaf *l) {
+  switch (l->read) {
+  case LEAF_ALL:
+    return PLANNING__EXCHANGE__EXCHANGE_SINGLE;
+  case LEAF_BROADCAST:
+    return PLANNING__EXCHANGE__EXCHANGE_BROADCAST;
+  case LEAF_PARTITION:
+    break;
+  }
+  return written(l->producers[0]);
+}
+
+static ProtobufCBinaryData bytes_of(plan_bytes b) {
+  return (ProtobufCBinaryData){b.len, (uint8_t *)(uintptr_t)b.data};
+}
+
+static Planning__ExplainedLeaf *explained_leaf(arena *a, const stage_leaf *l) {
+  Planning__ExplainedLeaf *out = ARENA_NEW(a, Planning__ExplainedLeaf, 1);
+  planning__explained_leaf__init(out);
+  out->leaf = l->number;
+  out->schema = bytes_of(l->schema);
+  out->read = read_by(l);
+  out->n_producers = l->n_producers;
+  out->producers = ARENA_NEW(a, uint32_t, l->n_producers);
+  for (size_t i = 0; i < l->n_producers; i++) out->producers[i] = l->producers[i]->number;
+  return out;
+}
+
+static Planning__ExplainedStage *explained_stage(arena *a, const stage *st) {
+  Planning__ExplainedStage *out = ARENA_NEW(a, Planning__ExplainedStage, 1);
+  planning__explained_stage__init(out);
+  out->number = st->number;
+  if (st->why) out->why = arena_printf(a, "%s", st->why);
+  out->leaves = ARENA_NEW(a, Planning__ExplainedLeaf *, st->n_leaves + 1);
+  for (; out->n_leaves < st->n_leaves; out->n_leaves++)
+    out->leaves[out->n_leaves] = explained_leaf(a, st->leaves[out->n_leaves]);
+  out->output = written(st);
+  out->keys = ARENA_NEW(a, ProtobufCBinaryData, st->output.n_keys + 1);
+  for (; out->n_keys < st->output.n_keys; out->n_keys++)
+    out->keys[out->n_keys] = bytes_of(st->output.keys[out->n_keys]);
+  return out;
+}
+
+void stages_explain_request(const stage_graph *g, arena *a, Planning__ExplainRequest *out) {
+  out->stages = ARENA_NEW(a, Planning__ExplainedStage *, g->n + 1);
+  for (size_t i = 0; i < g->n; i++)
+    if (!g->stages[i]->within) out->stages[out->n_stages++] = explained_stage(a, g->stages[i]);
+}

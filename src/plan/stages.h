@@ -147,6 +147,8 @@ size_t stages_bind(const stage *st, const stage_marks *marks, uint32_t i, uint32
 /* ---- explain ---- */
 void stages_print_text(const stage_graph *g, buf *out);
 void stages_print_dot(const stage_graph *g, buf *out);
+/* The stages that run, but for their plans (ExplainedStage.plan). */
+void stages_explain_request(const stage_graph *g, arena *a, Planning__ExplainRequest *out);
 void stages_print_reference(buf *out); /* for each kind of node, how it runs; for docs/reference */
 
 #endif

@@ -109,7 +109,8 @@ void answer_result(grpc_call *call, const scheduler *s, query *q) {
   Client__ComputeQueryInfo info;
   client__compute_query_info__init(&info);
   info.stage_statistics = stage_statistics(&a, q);
-  info.execute_until = CLIENT__EXECUTE_UNTIL__UNTIL_EXECUTE;
+  info.execute_until = q->only_planned ? (Client__ExecuteUntil)q->settings.until
+                                       : CLIENT__EXECUTE_UNTIL__UNTIL_EXECUTE;
   put_head(&info, q);
 
   Client__GetQueryResultResponse response;
@@ -117,7 +118,7 @@ void answer_result(grpc_call *call, const scheduler *s, query *q) {
   response.query_result = &result;
   response.compute_info = &info;
   response.query_status = (Client__QueryStatus)(state.state + 1);
-  bool has_files = q->sink != PLAN_SINK_FLIGHT && !q->deleted;
+  bool has_files = !q->only_planned && q->sink != PLAN_SINK_FLIGHT && !q->deleted;
   if (state.state == SCHED_QUERY_SUCCEEDED && has_files) put_output(&a, &response, q);
 
   answer_message(call, &response.base);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The four requests that name a query have the same form. */
+/* The requests that name a query begin with the same field. */
 static bool read_query_id(grpc_call *call, const uint8_t *message, size_t len, query_id *out) {
   Client__QueryRef *ref = client__query_ref__unpack(NULL, len, message);
   bool ok = ref && ref->query_id && uuid_parse(ref->query_id->query_id, &out->u);
@@ -38,25 +38,14 @@ static query *find_query(grpc_call *call, const uint8_t *message, size_t len) {
 
 /* ---- GetQueryResult: a long poll ---- */
 
-static void on_waiter_gone(grpc_call *call, void *data) {
-  (void)call;
-  query_waiter *w = data;
-  list_remove(&w->link);
-  free(w);
-}
-
 static void on_get_query_result(grpc_call *call, const uint8_t *message, size_t len) {
   scheduler *s = grpc_call_user(call);
   query *q = find_query(call, message, len);
   if (!q) return;
-  if (q->times.ended_us) {
+  if (q->times.ended_us)
     answer_result(call, s, q);
-    return;
-  }
-  query_waiter *w = NEW(query_waiter);
-  w->call = call;
-  list_push_back(&q->waiters, &w->link);
-  grpc_call_set_data(call, w, on_waiter_gone);
+  else
+    query_waiter_add(q, call);
 }
 
 /* ---- the short ones ---- */
@@ -79,6 +68,11 @@ static void on_cancel_query(grpc_call *call, const uint8_t *message, size_t len)
   if (r == RC_OK) grpc_call_send(call, NULL, 0);
   grpc_call_finish(call, r, e.text);
   scheduler_run_actions(s);
+}
+
+static void on_get_query_plans(grpc_call *call, const uint8_t *message, size_t len) {
+  query *q = find_query(call, message, len);
+  if (q) plans_answer(call, grpc_call_user(call), q);
 }
 
 /* ---- DeleteQueryResult ---- */
@@ -160,6 +154,7 @@ const grpc_method CLIENT_METHODS[] = {
      .max_message = UINT32_MAX},
     {.path = CLIENT_SERVICE "GetQueryResult", .on_request = on_get_query_result},
     {.path = CLIENT_SERVICE "GetQueryStatus", .on_request = on_get_query_status},
+    {.path = CLIENT_SERVICE "GetQueryPlans", .on_request = on_get_query_plans},
     {.path = CLIENT_SERVICE "CancelQuery", .on_request = on_cancel_query},
     {.path = CLIENT_SERVICE "DeleteQueryResult", .on_request = on_delete_query_result},
     {.path = CLIENT_SERVICE "GetComputeVersions", .on_request = on_get_compute_versions},

@@ -46,7 +46,7 @@ static sched_outcome take_output(attempt *a, const Cluster__RunTaskResponse *r) 
 }
 
 static sched_outcome take_query_failure(attempt *a, const char *type, const char *text) {
-  if (a->step->kind == STEP_WHOLE || a->step->stage) {
+  if (a->step->kind == STEP_WHOLE || a->step->kind == STEP_EXPLAIN || a->step->stage) {
     query_set_failure(a->query, type, text);
     return SCHED_QUERY_ERROR;
   }

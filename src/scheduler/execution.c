@@ -50,6 +50,8 @@ execution *execution_new(scheduler *s, query *q, spool *plan, planning *p, const
   if (why) note_whole(x, why);
   if (p)
     steps_add(x, STEP_DESCRIBE, p->request, 1);
+  else if (q->only_planned)
+    steps_add(x, STEP_EXPLAIN, plan, 1);
   else
     add_whole(x);
   x->steps[0]->opened_us = clock_wall_us();
@@ -68,7 +70,7 @@ void execution_close(execution *x) {
 static sched_stage_spec spec_of(const step *st) {
   return (sched_stage_spec){
       .n_tasks = st->n_tasks,
-      .final = st->kind == STEP_WHOLE || st->kind == STEP_HEADS,
+      .final = st->kind == STEP_WHOLE || st->kind == STEP_HEADS || st->kind == STEP_EXPLAIN,
       .writes_destination = st->result && query_writes_destination(st->execution->q),
       .prefer = st->stage ? steps_prefer(st) : NULL,
   };
@@ -98,9 +100,20 @@ static void open_step(execution *x, step *st) {
   if (r != RC_OK) fail(x, &e);
 }
 
+static void think(execution *x, rc (*piece)(planning *, err *));
+
+static void explain(execution *x, bool whole) {
+  x->planning->runs_whole = whole;
+  x->planning->as_text = x->q->settings.plan_as_text;
+  think(x, planning_explain);
+}
+
 static void run_whole(execution *x, const char *why) {
   note_whole(x, why);
-  open_step(x, add_whole(x));
+  if (x->q->only_planned)
+    explain(x, true);
+  else
+    open_step(x, add_whole(x));
 }
 
 /* Right, but not as it was meant to be. */
@@ -116,7 +129,6 @@ static void ask(execution *x, step_kind kind) {
 }
 
 static void open_ready(execution *x);
-static void think(execution *x, rc (*piece)(planning *, err *));
 
 static void begin_stages(execution *x) {
   x->stages = ARENA_NEW(&x->arena, step *, x->planning->graph.n);
@@ -142,11 +154,22 @@ static void after_revision(execution *x) {
            x->revisions[x->n_revised++]);
 }
 
+static void after_explain(execution *x) {
+  if (x->piece_rc == RC_OK)
+    ask(x, STEP_EXPLAIN);
+  else
+    fail(x, &x->piece_err);
+}
+
 static void after_piece(execution *x) {
   if (x->piece == planning_revise)
     after_revision(x);
+  else if (x->piece == planning_explain)
+    after_explain(x);
   else if (x->piece_rc != RC_OK)
     give_up_planning(x, x->piece_err.text);
+  else if (x->piece == planning_write && x->q->only_planned)
+    explain(x, false);
   else if (x->piece == planning_write)
     begin_stages(x);
   else if (planning_is_whole(x->planning))
@@ -400,14 +423,15 @@ void execution_stages_given_up(execution *x) {
 }
 
 void execution_count(const execution *x, sched_query_info *out) {
-  out->total_stages = x->stages ? (uint32_t)x->planning->graph.n : 1;
-  out->finished_stages = !x->stages && out->state == SCHED_QUERY_SUCCEEDED;
+  bool runs = !x->q->only_planned;
+  out->total_stages = x->stages ? (uint32_t)x->planning->graph.n : runs;
+  out->finished_stages = runs && !x->stages && out->state == SCHED_QUERY_SUCCEEDED;
   for (size_t i = 0; x->stages && i < x->planning->graph.n; i++)
     out->finished_stages += is_finished(x, x->planning->graph.stages[i]);
 }
 
 void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n) {
-  *n = x->stages ? (uint32_t)x->planning->graph.n : 1;
+  *n = x->stages ? (uint32_t)x->planning->graph.n : !x->q->only_planned;
   *out = mem_new(*n * sizeof **out);
   for (uint32_t i = 0; i < *n; i++) {
     const step *st = x->stages ? x->stages[i] : x->steps[x->n_steps - 1];

@@ -4,7 +4,8 @@
  * A step is what sched/ calls a stage: tasks that may run at once. A query that is not distributed
  * takes one step (WHOLE). Another one asks Polars about its plan (DESCRIBE, CAPTURE), runs the
  * stages of its graph, each as soon as what it reads is finished (after some of them BOUNDARIES and
- * DIVIDE: ranges.c), and perhaps joins the first rows of the result's parts (HEADS). When rows of
+ * DIVIDE: ranges.c), and perhaps joins the first rows of the result's parts (HEADS). A query that
+ * is only planned ends with the question what becomes of its plan (EXPLAIN: plans.h). When rows of
  * earlier stages are lost, all stages run again; when they are far more or fewer than was guessed,
  * other stages may (revise.c).
  *
@@ -34,7 +35,8 @@ typedef enum step_kind {
   STEP_STAGE,
   STEP_BOUNDARIES,
   STEP_DIVIDE,
-  STEP_HEADS
+  STEP_HEADS,
+  STEP_EXPLAIN
 } step_kind;
 
 /* One life of a worker that has run tasks of the query. */
@@ -92,7 +94,7 @@ struct execution {
   struct scheduler *s;
   struct query *q;
   arena arena; /* steps and what they brought */
-  spool *plan; /* the client's; owned */
+  spool *plan; /* the client's, or what EXPLAIN asks where that is all; owned */
   planning *planning;
   const char *whole_because; /* it was asked to be distributed and is not; NULL: nothing to say */
   uint32_t partitions;

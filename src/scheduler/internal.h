@@ -54,6 +54,8 @@ struct scheduler {
   map attempts;         /* attempt_id → attempt (dispatch.c) */
   list ended;           /* queries whose head and errors are kept, oldest first (retention.c) */
   size_t kept_bytes;    /* of these */
+  list plans;           /* queries that have ended, of whose plans something is kept (plans.c) */
+  size_t plans_bytes;   /* of these */
   list deletions;       /* that wait for the pool (deletion.c) */
   unsigned n_deletions; /* that wait or run, … */
   unsigned n_deleting;  /* … and that run */
@@ -80,6 +82,7 @@ extern const size_t N_WORKER_METHODS;
 void peer_free(peer *p);
 
 /* submission.c: SubmitQuery, from its first byte to sched_submit. */
+MUST_CHECK rc submission_enqueue(scheduler *s, const query *q, err *e);
 void submission_open(grpc_call *call, uint64_t message_len);
 void submission_bytes(grpc_call *call, const uint8_t *data, size_t len);
 void submission_end(grpc_call *call);

@@ -2,6 +2,7 @@
 #include "scheduler/planning.h"
 
 #include "base/mem.h"
+#include "scheduler/plans.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,14 +50,27 @@ static rc check_worth(const conf *c, const dsl_node *root, size_t plan_len, err 
 
 /* ---- questions and answers ---- */
 
+static rc ask_packed(planning *p, const buf *question, err *e) {
+  p->request = p->requests[p->n_requests++] = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
+  return spool_append(p->request, question->data, question->len, e);
+}
+
 static rc ask(planning *p, const ProtobufCMessage *question, err *e) {
   buf packed = {0};
   rc r = buf_reserve(&packed, protobuf_c_message_get_packed_size(question), e);
   if (r == RC_OK) {
     packed.len = protobuf_c_message_pack(question, packed.data);
-    p->request = p->requests[p->n_requests++] = spool_new(p->temp_dir, PLAN_MEMORY_BYTES);
-    r = spool_append(p->request, packed.data, packed.len, e);
+    r = ask_packed(p, &packed, e);
   }
+  buf_deinit(&packed);
+  return r;
+}
+
+rc planning_explain(planning *p, err *e) {
+  plans_wish wish = {.as_text = p->as_text, .physical = true};
+  buf packed = {0};
+  rc r = plans_request(p->plan, p->runs_whole ? NULL : p, wish, &packed, e);
+  if (r == RC_OK) r = ask_packed(p, &packed, e);
   buf_deinit(&packed);
   return r;
 }
@@ -67,10 +81,10 @@ static rc undecodable(err *e) {
 
 /* ---- the three pieces ---- */
 
-static rc parse(planning *p, const conf *c, size_t len, bool streams, err *e) {
-  TRY(dsl_parse(p->plan, len, &p->arena, &p->root, e));
+static rc parse(planning *p, const conf *c, bool streams, err *e) {
+  TRY(dsl_parse(p->plan.data, p->plan.len, &p->arena, &p->root, e));
   if (streams) p->root = stages_below_sink(p->root);
-  TRY(check_worth(c, p->root, len, e));
+  TRY(check_worth(c, p->root, p->plan.len, e));
   Planning__DescribeRequest request;
   planning__describe_request__init(&request);
   TRY(describe_request(stages_below_sink(p->root), p->header, &p->arena, &p->described, &request,
@@ -81,12 +95,12 @@ static rc parse(planning *p, const conf *c, size_t len, bool streams, err *e) {
 rc planning_new(const conf *c, const uint8_t *plan, size_t len, const plan_envelope *envelope,
                 planning **out, err *e) {
   planning *p = NEW(planning);
-  p->plan = plan;
+  p->plan = (plan_bytes){plan, len};
   p->temp_dir = mem_strdup(c->temp_dir);
   memcpy(p->header, envelope->header, sizeof p->header);
   if (envelope->sink == PLAN_SINK_ANONYMOUS)
     p->placeholder = (plan_bytes){plan + envelope->placeholder_offset, envelope->placeholder_len};
-  rc r = parse(p, c, len, envelope->sink == PLAN_SINK_FLIGHT, e);
+  rc r = parse(p, c, envelope->sink == PLAN_SINK_FLIGHT, e);
   if (r != RC_OK) {
     planning_free(p);
     return r;

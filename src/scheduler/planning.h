@@ -31,14 +31,14 @@ typedef struct planning {
   arena arena; /* all below lives in it, but the answers and the spools */
   uint8_t header[PLAN_HEADER_BYTES];
   char *temp_dir;
-  const uint8_t *plan; /* the client's; the tree is a view of it */
+  plan_bytes plan; /* the client's; the tree is a view of it */
   plan_bytes placeholder;
   const dsl_node *root;
   described described;
   Planning__DescribeResponse *description;
   Planning__CaptureResponse *capture;
   buf answer;                                  /* in: what Polars said to `request` */
-  spool *requests[2 + PLANNING_MAX_REVISIONS]; /* kept, like graphs */
+  spool *requests[3 + PLANNING_MAX_REVISIONS]; /* kept, like graphs */
   size_t n_requests;
   spool *request;      /* out: the next question; the newest of them */
   stage_limits limits; /* in, before planning_cut, as are the flags: Polars' optimizations */
@@ -51,6 +51,8 @@ typedef struct planning {
   arena revising;       /* of `revised`: made while the loop still works with `graph` */
   stage_graph revised;
   unsigned n_revisions;
+  bool runs_whole,
+      as_text; /* in, before planning_explain: no stages; the form that is wished for */
   spool *leaf; /* a plan that is leaf 0 alone */
 } planning;
 
@@ -71,6 +73,8 @@ MUST_CHECK rc planning_rewrite(planning *p, const stage *st, err *e);
 MUST_CHECK rc planning_revise(planning *p, err *e);
 bool planning_is_revised(const planning *p);
 MUST_CHECK rc planning_adopt(planning *p, err *e);
+/* Instead of running it. */
+MUST_CHECK rc planning_explain(planning *p, err *e);
 void planning_free(planning *p); /* NULL is fine */
 
 #endif

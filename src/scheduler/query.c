@@ -2,6 +2,7 @@
 #include "scheduler/query.h"
 
 #include "base/mem.h"
+#include "net/grpc_server.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -37,7 +38,22 @@ void query_unref(query *q) {
   free(q->stages);
   free(q->workers_used);
   query_clear_result(q);
+  plans_deinit(&q->plans);
   free(q);
+}
+
+static void on_waiter_gone(struct grpc_call *call, void *data) {
+  (void)call;
+  query_waiter *w = data;
+  list_remove(&w->link);
+  free(w);
+}
+
+void query_waiter_add(query *q, struct grpc_call *call) {
+  query_waiter *w = NEW(query_waiter);
+  w->call = call;
+  list_push_back(&q->waiters, &w->link);
+  grpc_call_set_data(call, w, on_waiter_gone);
 }
 
 void query_clear_result(query *q) {

@@ -13,6 +13,7 @@
 #include "base/spool.h"
 #include "plan/envelope.h"
 #include "sched/sched.h"
+#include "scheduler/plans.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ typedef struct query_settings {
   uint64_t optimization_flags;
   uint32_t n_retries;
   int32_t priority;
+  int until;                         /* client.ExecuteUntil */
+  bool plan_as_text;                 /* else dot: how the client wants to see its plan */
   uint32_t min_workers, max_workers; /* 0: not said */
   /* of a distributed query */
   bool pre_aggregation, partitioned_sort, lower_expressions;
@@ -41,7 +44,7 @@ typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
   int64_t submitted_us, started_us, ended_us;
 } query_times;
 
-/* One GetQueryResult that waits for the end. Owned by its call. */
+/* One call that waits for the end. Owned by its call. */
 typedef struct query_waiter {
   list link; /* in query.waiters */
   struct grpc_call *call;
@@ -53,6 +56,8 @@ typedef struct query {
   char *user;           /* "" when the client gave none */
   char *polars_version; /* the client's */
   query_settings settings;
+  bool only_planned; /* no rows are computed, and there is no result */
+  query_plans plans;
   struct execution *execution; /* NULL before it is queued and once it is over */
   uint8_t plan_header[PLAN_HEADER_BYTES];
   plan_sink_kind sink;
@@ -87,6 +92,8 @@ typedef struct query {
 query *query_new(query_id id);
 query *query_ref(query *q);
 void query_unref(query *q); /* NULL is fine */
+/* The call is answered when the query ends. */
+void query_waiter_add(query *q, struct grpc_call *call);
 bool query_is_anonymous(const query *q);
 bool query_writes_destination(const query *q); /* the user's own, by the plan's own sink */
 /* Replaces what was there. `failure` is "Type: message". */

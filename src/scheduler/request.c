@@ -43,6 +43,8 @@ static Cluster__PlanningCall call_of(step_kind kind) {
     return CLUSTER__PLANNING_CALL__PLANNING_CAPTURE;
   case STEP_HEADS:
     return CLUSTER__PLANNING_CALL__PLANNING_HEADS;
+  case STEP_EXPLAIN:
+    return CLUSTER__PLANNING_CALL__PLANNING_EXPLAIN;
   case STEP_WHOLE:
   case STEP_STAGE:
   case STEP_BOUNDARIES:

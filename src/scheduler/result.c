@@ -144,7 +144,7 @@ rc result_complete(execution *x, err *e) {
   parts p = {.x = x};
   uint32_t part = 0;
   x->steps[x->n_steps - 1]->finished_us = q->times.ended_us;
-  q->has_rows = true;
+  q->has_rows = !q->only_planned;
   for (const step_task *t; (t = next_part(&p)); part++) {
     q->has_rows = q->has_rows && t->has_rows;
     q->rows += t->rows;

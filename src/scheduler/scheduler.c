@@ -46,6 +46,7 @@ static void end_execution(query *q) {
   q->n_parts = x->n_parts;
   execution_count_workers(x, &q->workers_used, &q->n_workers_used);
   q->stages = explain_stages(x);
+  plans_keep(x->s, q);
   q->execution = NULL;
   execution_close(x);
 }
@@ -58,6 +59,10 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
   q->times.ended_us = clock_wall_us();
   dispatch_stop_all(q);
   end_execution(q);
+  if (q->plans.subject) {
+    plans_inquiry_ended(s, q);
+    return;
+  }
   if (q->end.state != SCHED_QUERY_SUCCEEDED) deletion_after_failure(s, q);
   if (q->end.state == SCHED_QUERY_FAILED)
     query_add_error(q, "scheduler",
@@ -87,6 +92,7 @@ static void on_query_forgotten(scheduler *s, const sched_action *a) {
   query *q = map_remove(&s->queries, &a->query, sizeof a->query);
   if (q) {
     retention_remove(s, q);
+    if (!q->plans.subject) plans_forget(s, q);
     list_remove(&q->all_link);
   }
   query_unref(q);
@@ -202,6 +208,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   uv_timer_init(loop, &s->tick);
   s->tick.data = s;
   list_init(&s->ended);
+  list_init(&s->plans);
   list_init(&s->newest);
   list_init(&s->deletions);
   list_init(&s->streams);

@@ -123,6 +123,8 @@ static rc take_output(step *st, step_task *t, const Cluster__TaskOutput *o, err 
   case STEP_CAPTURE:
     buf_clear(&st->execution->planning->answer);
     return buf_append(&st->execution->planning->answer, o->answer.data, o->answer.len, e);
+  case STEP_EXPLAIN:
+    return plans_take(st->execution->q, o->answer.data, o->answer.len, e);
   case STEP_HEADS:
     return take_heads(st, t, o, e);
   case STEP_BOUNDARIES:

@@ -95,13 +95,26 @@ void submission_bytes(grpc_call *call, const uint8_t *data, size_t len) {
   if (r != RC_OK) grpc_call_finish(call, r, e.text);
 }
 
+/* Not only planned, as by explain(). */
+static bool is_to_be_run(const Client__QuerySettings *settings) {
+  return !settings || settings->execute_until == CLIENT__EXECUTE_UNTIL__UNTIL_UNSPECIFIED ||
+         settings->execute_until == CLIENT__EXECUTE_UNTIL__UNTIL_EXECUTE;
+}
+
 static bool is_distributed(const Client__QuerySettings *settings) {
   return settings && settings->query_type_case == CLIENT__QUERY_SETTINGS__QUERY_TYPE_DISTRIBUTED;
 }
 
+static bool wants_text(const Client__QuerySettings *settings) {
+  return settings && settings->preferred_graph_format == CLIENT__GRAPH_FORMAT__GRAPH_EXPLAIN;
+}
+
 /* What a planner cannot take apart runs whole: that is always right. */
 static void plan(submission *sub, const uint8_t *bytes) {
-  if (!is_distributed(sub->request->settings)) return;
+  const Client__QuerySettings *settings = sub->request->settings;
+  if (!is_distributed(settings) ||
+      settings->execute_until == CLIENT__EXECUTE_UNTIL__UNTIL_OPTIMIZE_IR)
+    return;
   const char *why;
   err e = {0};
   if (!planning_is_for(&sub->envelope, &why))
@@ -113,6 +126,22 @@ static void plan(submission *sub, const uint8_t *bytes) {
 
 static char *copy_text(plan_text t) {
   return mem_strndup(t.s ? t.s : "", t.len);
+}
+
+/* It will not run: the question what becomes of it takes the plan's place. */
+static rc ask_for_plan(submission *sub, const uint8_t *bytes, err *e) {
+  const Client__QuerySettings *settings = sub->request->settings;
+  plans_wish wish = {.as_text = wants_text(settings),
+                     .physical =
+                         settings->execute_until != CLIENT__EXECUTE_UNTIL__UNTIL_OPTIMIZE_IR};
+  spool *question = spool_new(sub->s->conf->temp_dir, PLAN_MEMORY_BYTES);
+  buf packed = {0};
+  rc r = plans_request((plan_bytes){bytes, (size_t)spool_len(sub->plan)}, NULL, wish, &packed, e);
+  if (r == RC_OK) r = spool_append(question, packed.data, packed.len, e);
+  buf_deinit(&packed);
+  spool_free(r == RC_OK ? sub->plan : question);
+  if (r == RC_OK) sub->plan = question;
+  return r;
 }
 
 static rc read_plan(submission *sub, err *e) {
@@ -127,7 +156,9 @@ static rc read_plan(submission *sub, err *e) {
   memcpy(sub->header, sub->envelope.header, sizeof sub->header);
   sub->target = copy_text(sub->envelope.target);
   sub->format = copy_text(sub->envelope.format);
-  if (!sub->planning) spool_drop_view(sub->plan); /* here: it takes long */
+  if (sub->planning) return RC_OK;
+  if (!is_to_be_run(sub->request->settings)) return ask_for_plan(sub, bytes, e);
+  spool_drop_view(sub->plan); /* here: it takes long */
   return RC_OK;
 }
 
@@ -147,12 +178,6 @@ static const char *refused_sink(const scheduler *s, const plan_envelope *envelop
   default:
     return NULL;
   }
-}
-
-/* explain() */
-static bool is_to_be_run(const Client__QuerySettings *settings) {
-  return !settings || settings->execute_until == CLIENT__EXECUTE_UNTIL__UNTIL_UNSPECIFIED ||
-         settings->execute_until == CLIENT__EXECUTE_UNTIL__UNTIL_EXECUTE;
 }
 
 static bool is_anonymous_user(const char *user) {
@@ -229,6 +254,8 @@ static query_settings settings_of(const Client__QuerySettings *from) {
                               CLIENT__QUERY_SETTINGS__OPT_OPTIMIZATION_FLAGS_OPTIMIZATION_FLAGS;
   if (to.has_optimization_flags) to.optimization_flags = from->optimization_flags;
   to.n_retries = from->n_retries;
+  to.until = (int)from->execute_until;
+  to.plan_as_text = wants_text(from);
   to.priority = from->priority;
   return to;
 }
@@ -245,6 +272,7 @@ static query *make_query(submission *sub) {
   q->user = mem_strdup(header_or(sub->call, "x-polars-user", ""));
   q->polars_version = mem_strdup(header_or(sub->call, "x-polars-version", "(unknown)"));
   q->settings = settings_of(sub->request->settings);
+  q->only_planned = !is_to_be_run(sub->request->settings);
   q->sink = envelope->sink;
   q->target = sub->target;
   q->format = sub->format;
@@ -262,7 +290,7 @@ static query *make_query(submission *sub) {
   return q;
 }
 
-static rc enqueue(scheduler *s, const query *q, err *e) {
+rc submission_enqueue(scheduler *s, const query *q, err *e) {
   sched_query_spec spec = {
       .id = q->id,
       .priority = q->settings.priority,
@@ -292,14 +320,10 @@ static void answer_accepted(grpc_call *call, query_id id) {
 static void accept_query(submission *sub) {
   scheduler *s = sub->s;
   grpc_call *call = sub->call;
-  const char *no = refused_sink(s, &sub->envelope);
+  bool has_result = is_to_be_run(sub->request->settings);
+  const char *no = has_result ? refused_sink(s, &sub->envelope) : NULL;
   if (no) {
     refuse(call, "NotImplementedError", no);
-    return;
-  }
-  if (!is_to_be_run(sub->request->settings)) {
-    refuse(call, "NotImplementedError",
-           "this version of Floe cannot explain a plan without running it");
     return;
   }
   if (s->conf->scheduler.deny_anonymous_users &&
@@ -311,14 +335,14 @@ static void accept_query(submission *sub) {
   }
   query *q = make_query(sub);
   err e = {0};
-  rc r = enqueue(s, q, &e);
+  rc r = submission_enqueue(s, q, &e);
   if (r != RC_OK) {
     execution_close(q->execution);
     query_unref(q);
     refuse_err(call, r, &e);
     return;
   }
-  if (q->sink == PLAN_SINK_FLIGHT) stream_new(s, q);
+  if (q->sink == PLAN_SINK_FLIGHT && !q->only_planned) stream_new(s, q);
   map_put(&s->queries, &q->id, sizeof q->id, q);
   list_push_back(&s->newest, &q->all_link);
   LOG_INFO("query accepted", "query", uuid_print(q->id.u).s, "user", q->user, "polars",

@@ -270,10 +270,6 @@ def test_a_row_that_is_too_large(services: Start, remote_to: Connect) -> None:
     assert remote.collect(query).equals(query.collect())
 
 
-def test_explain_is_refused(services: Start, remote_to: Connect) -> None:
-    with pytest.raises(NotImplementedError, match="cannot explain"):
-        remote_to(services()).prepare(pl.LazyFrame({"a": [1]})).explain()
-
 
 WRONG = {
     "PollFlightInfo": {
