@@ -275,13 +275,6 @@ def test_await_asynchronously(remote: Remote) -> None:
     assert result.n_rows_total == 2
 
 
-def test_plans_are_refused(remote: Remote) -> None:
-    """Floe shows no plans yet. The client would ask for ever if it were told to wait."""
-    result = remote.execute(pl.LazyFrame({"a": [1, 2]}))
-    with pytest.raises(RuntimeError, match="not implemented"):
-        result.plan("physical")
-
-
 def test_versions(remote: Remote) -> None:
     versions = remote.context._direct_client.get_compute_versions()
     assert pl.__version__ in versions.polars_python_version

@@ -270,7 +270,6 @@ def test_a_row_that_is_too_large(services: Start, remote_to: Connect) -> None:
     assert remote.collect(query).equals(query.collect())
 
 
-
 WRONG = {
     "PollFlightInfo": {
         b"": "expected a descriptor",
