@@ -26,7 +26,16 @@ def hello() -> Hello:
         plan_header=pl.LazyFrame().serialize()[:PLAN_HEADER_BYTES],
         fingerprint=fingerprint(),
         threads=pl.thread_pool_size(),
+        commit=commit(),
     )
+
+
+def commit() -> str:
+    try:
+        from polars._plr import _BUILD_COMMIT
+    except ImportError:  # older ones do not know it, or not here
+        return ""
+    return str(_BUILD_COMMIT or "")
 
 
 def fingerprint() -> str:

@@ -42,6 +42,7 @@ typedef struct sched_runtime {
   char python_version[16]; /* "3.11.2" */
   uint8_t plan_header[79];
   char fingerprint[68];
+  char commit[44]; /* of Polars; only to be shown */
 } sched_runtime;
 
 typedef struct sched_worker_spec {

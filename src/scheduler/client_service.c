@@ -105,26 +105,27 @@ static void on_delete_query_result(grpc_call *call, const uint8_t *message, size
 
 /* ---- GetComputeVersions ---- */
 
-/* The client's own version when some worker has it, else any that is there. */
-static void polars_version_for(const scheduler *s, const char *wanted, char out[24]) {
-  out[0] = '\0';
+/* Of the client's own version when some worker has it, else any that is there. */
+static sched_runtime runtime_for(const scheduler *s, const char *wanted) {
+  sched_runtime found = {0};
   size_t at = 0;
   for (sched_worker_info w; sched_workers_each(s->sched, &at, &w);)
     for (size_t i = 0; i < w.n_runtimes; i++) {
-      const char *has = w.runtimes[i].polars_version;
-      if (!*out || (wanted && !strcmp(has, wanted))) snprintf(out, 24, "%s", has);
+      const sched_runtime *r = &w.runtimes[i];
+      if (!*found.polars_version || (wanted && !strcmp(r->polars_version, wanted))) found = *r;
     }
+  return found;
 }
 
 static void on_get_compute_versions(grpc_call *call, const uint8_t *message, size_t len) {
   (void)message, (void)len;
-  char polars[24], floe[] = FLOE_VERSION, revision[] = "";
-  polars_version_for(grpc_call_user(call), grpc_call_header(call, "x-polars-version"), polars);
+  char floe[] = FLOE_VERSION;
+  sched_runtime r = runtime_for(grpc_call_user(call), grpc_call_header(call, "x-polars-version"));
   Client__ComputeVersions versions;
   client__compute_versions__init(&versions);
   versions.compute_plane_version = floe;
-  versions.polars_python_version = polars;
-  versions.polars_rust_revision = revision;
+  versions.polars_python_version = r.polars_version;
+  versions.polars_rust_revision = r.commit;
   Client__GetComputeVersionsResponse response;
   client__get_compute_versions_response__init(&response);
   response.versions = &versions;

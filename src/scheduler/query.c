@@ -30,6 +30,7 @@ static void free_texts(char **texts, size_t n) {
 void query_unref(query *q) {
   if (!q || --q->refs) return;
   free(q->user);
+  client__query_info__free_unpacked(q->info, NULL);
   free(q->polars_version);
   free(q->target);
   free(q->format);

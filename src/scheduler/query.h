@@ -15,6 +15,7 @@
 #include "sched/sched.h"
 #include "scheduler/plans.h"
 
+#include <client.pb-c.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -56,7 +57,8 @@ typedef struct query {
   char *user;           /* "" when the client gave none */
   char *polars_version; /* the client's */
   query_settings settings;
-  bool only_planned; /* no rows are computed, and there is no result */
+  Client__QueryInfo *info; /* labels and lineage; NULL: an inquiry */
+  bool only_planned;       /* no rows are computed, and there is no result */
   query_plans plans;
   struct execution *execution; /* NULL before it is queued and once it is over */
   uint8_t plan_header[PLAN_HEADER_BYTES];

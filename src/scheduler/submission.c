@@ -19,6 +19,8 @@ enum {
   PLAN_FIELD = 2,
   MOST_TTL_S = 365 * 24 * 3600,
   MAX_REST_BYTES = 1024 * 1024,
+  MAX_INFO_BYTES = 8 * 1024,     /* labels, lineage: kept as long as the query is remembered */
+  MAX_LABELS = 64,               /* the client's own limit */
   PLAN_MEMORY_BYTES = 64 * 1024, /* larger plans are files, and are read on the pool */
 };
 
@@ -31,8 +33,9 @@ typedef struct submission {
   uint8_t header[PLAN_HEADER_BYTES];
   char *target, *format;
   Client__SubmitQueryRequest *request; /* all but the plan */
-  planning *planning;                  /* NULL: the query runs whole, … */
-  char *whole_because;                 /* … although it was asked to be distributed; or NULL */
+  Client__QueryInfo *info;
+  planning *planning;  /* NULL: the query runs whole, … */
+  char *whole_because; /* … although it was asked to be distributed; or NULL */
   uv_work_t work;
   rc read_rc;
   err read_err;
@@ -41,6 +44,7 @@ typedef struct submission {
 
 static void submission_free(submission *sub) {
   client__submit_query_request__free_unpacked(sub->request, NULL);
+  client__query_info__free_unpacked(sub->info, NULL);
   planning_free(sub->planning);
   free(sub->whole_because);
   free(sub->target);
@@ -106,7 +110,8 @@ static bool is_distributed(const Client__QuerySettings *settings) {
 }
 
 static bool wants_text(const Client__QuerySettings *settings) {
-  return settings && settings->preferred_graph_format == CLIENT__GRAPH_FORMAT__GRAPH_EXPLAIN;
+  return settings && (settings->preferred_graph_format == CLIENT__GRAPH_FORMAT__GRAPH_EXPLAIN ||
+                      settings->preferred_graph_format == CLIENT__GRAPH_FORMAT__GRAPH_PLAIN);
 }
 
 /* What a planner cannot take apart runs whole: that is always right. */
@@ -144,6 +149,19 @@ static rc ask_for_plan(submission *sub, const uint8_t *bytes, err *e) {
   return r;
 }
 
+static rc read_info(submission *sub, err *e) {
+  const ProtobufCBinaryData *from = &sub->request->query_info;
+  if (from->len > MAX_INFO_BYTES)
+    return ERR(e, RC_INVALID, "labels and lineage take %zu bytes, expected at most %d", from->len,
+               MAX_INFO_BYTES);
+  sub->info = client__query_info__unpack(NULL, from->len, from->data);
+  if (!sub->info) return ERR(e, RC_INVALID, "the query's labels and lineage do not decode");
+  if (sub->info->n_labels > MAX_LABELS)
+    return ERR(e, RC_INVALID, "the query has %zu labels, expected at most %d", sub->info->n_labels,
+               MAX_LABELS);
+  return RC_OK;
+}
+
 static rc read_plan(submission *sub, err *e) {
   const uint8_t *bytes;
   TRY(spool_view(sub->plan, &bytes, e));
@@ -152,6 +170,7 @@ static rc read_plan(submission *sub, err *e) {
                                                       (const uint8_t *)buf_text(&sub->split.rest));
   if (!sub->request)
     return ERR(e, RC_INVALID, "SubmitQueryRequest does not decode; is this a polars_cloud client?");
+  TRY(read_info(sub, e));
   plan(sub, bytes);
   memcpy(sub->header, sub->envelope.header, sizeof sub->header);
   sub->target = copy_text(sub->envelope.target);
@@ -285,6 +304,8 @@ static query *make_query(submission *sub) {
   q->sinkless = envelope->sinkless;
   q->execution = execution_new(sub->s, q, sub->plan, sub->planning, sub->whole_because);
   sub->plan = NULL;
+  q->info = sub->info;
+  sub->info = NULL;
   sub->planning = NULL;
   sub->target = sub->format = NULL;
   return q;

@@ -78,13 +78,33 @@ static json_t *output_location(const query *q) {
   return query_is_anonymous(q) ? json_stringn(file, strcspn(file, "?")) : text(file);
 }
 
+static json_t *labels(const query *q) {
+  json_t *items = json_array();
+  for (size_t i = 0; q->info && i < q->info->n_labels; i++)
+    json_array_append_new(items, text(q->info->labels[i]->name));
+  return items;
+}
+
+static json_t *text_or_null(const char *said) {
+  return said && *said ? text(said) : json_null();
+}
+
+static json_t *lineage(const query *q) {
+  const Client__LineageContext *l = q->info ? q->info->lineage_context : NULL;
+  if (!l) return json_null();
+  return json_pack("{s:o, s:o, s:o, s:o, s:o}", "job_namespace", text(l->job_namespace), "job_name",
+                   text(l->job_name), "parent_run_id", text_or_null(l->parent_run_id),
+                   "parent_job_namespace", text_or_null(l->parent_job_namespace), "parent_job_name",
+                   text_or_null(l->parent_job_name));
+}
+
 /* What a list of queries shows of each. */
 static json_t *summary(const scheduler *s, const query *q) {
   sched_query_info info = scheduler_info(s, q);
   bool running = info.state == SCHED_QUERY_RUNNING;
   return json_pack(
-      "{s:s, s:{s:o}, s:o, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:s, s:s, s:i}", "id",
-      uuid_print(q->id.u).s, "user", "name", text(q->user), "polars_version",
+      "{s:s, s:{s:o}, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:s, s:s, s:i}", "id",
+      uuid_print(q->id.u).s, "user", "name", text(q->user), "labels", labels(q), "polars_version",
       text(q->polars_version), "status", status_name(info.state), "request_time",
       time_or_null(q->times.submitted_us), "start_time", time_or_null(q->times.started_us),
       "end_time", time_or_null(q->times.ended_us), "total_num_stages", (int)info.total_stages,
@@ -103,6 +123,7 @@ static json_int_t node_time_ns(const query *q) {
 
 static json_t *details(const scheduler *s, const query *q) {
   json_t *o = summary(s, q);
+  json_object_set_new(o, "lineage", lineage(q));
   json_object_set_new(o, "query_plan_timing", json_object());
   json_object_set_new(o, "total_node_time_ns", json_integer(node_time_ns(q)));
   json_object_set_new(o, "errors", error_list(q));

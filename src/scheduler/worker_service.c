@@ -64,6 +64,7 @@ static rc copy_runtime(const Cluster__Runtime *from, sched_runtime *to, err *e) 
   snprintf(to->polars_version, sizeof to->polars_version, "%s", from->polars_version);
   snprintf(to->python_version, sizeof to->python_version, "%s", from->python_version);
   snprintf(to->fingerprint, sizeof to->fingerprint, "%s", from->fingerprint);
+  snprintf(to->commit, sizeof to->commit, "%s", from->commit);
   to->index_bits = from->index_bits;
   return RC_OK;
 }
@@ -154,7 +155,8 @@ static void on_join(grpc_call *call, const uint8_t *message, size_t len) {
 
 /* ---- Heartbeat, Leave ---- */
 
-/* Those of the worker's queries, or streams, whose files nobody will read any more; points into the request. */
+/* Those of the worker's queries, or streams, whose files nobody will read any more; points into the
+ * request. */
 static size_t fill_ended(const scheduler *s, const Cluster__HeartbeatRequest *r, char **out) {
   size_t n = 0;
   for (size_t i = 0; i < r->n_queries; i++) {

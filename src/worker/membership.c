@@ -109,6 +109,7 @@ static size_t fill_runtimes(const membership *m, Cluster__Runtime *out, Cluster_
     r->python_version = hello->python_version;
     r->plan_header = hello->plan_header;
     r->fingerprint = hello->fingerprint;
+    r->commit = hello->commit;
     refs[known++] = r;
   }
   return known;

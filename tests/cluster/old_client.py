@@ -54,6 +54,17 @@ def show(ctx: pc.ClusterContext, folder: Path) -> None:
     assert_frame_equal(LF.remote(ctx).show(2), LF.head(2).collect())
 
 
+def plans(ctx: pc.ClusterContext, folder: Path) -> None:
+    query = LF.filter(pl.col("a") > 1).group_by("s").agg(pl.col("a").sum())
+    for remote in (query.remote(ctx, plan_type="plain").single_node(), query.remote(ctx, plan_type="plain")):
+        text = remote.execute()
+        assert 'FILTER' in text.plan("ir") and 'col("a")' in text.plan("ir"), text.plan("ir")
+        assert text.plan("physical").startswith("STAGE 0") and "FILTER" in text.plan("physical"), text.plan("physical")
+    dot = query.remote(ctx).execute()
+    assert dot.graph("ir", show=False, raw_output=True).lstrip().startswith(("digraph", "graph"))
+    assert dot.graph("physical", show=False, raw_output=True).startswith("digraph stages {")
+
+
 def errors(ctx: pc.ClusterContext, folder: Path) -> None:
     try:
         LF.select("nope").remote(ctx).execute()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cluster import OLD_PYTHON, UpCluster, files_below
 
-CASES = ["quickstart", "execute", "sinks", "show", "errors", "udf", "udf_error", "cancel"]
+CASES = ["quickstart", "execute", "sinks", "show", "plans", "errors", "udf", "udf_error", "cancel"]
 
 
 @pytest.fixture(scope="module")
