@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from equality import assert_same
 from processes import Process
 
 UpCluster.executor_nice = None
-__all__ = ["FLOE", "FORCED", "Process", "ServiceCluster", "UpCluster", "assert_same", "open_folder", "pdsh", "running", "temporary_folder"]
+__all__ = ["DATA", "FLOE", "FORCED", "Process", "ServiceCluster", "UpCluster", "assert_same", "open_folder", "pdsh", "running", "temporary_folder"]
+
+DATA = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "floe/pdsh"  # tables, kept
 
 
 @contextmanager

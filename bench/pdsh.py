@@ -22,10 +22,9 @@ from pathlib import Path
 from statistics import median
 
 import polars as pl
-from common import UpCluster, assert_same, pdsh, running
+from common import DATA, UpCluster, assert_same, pdsh, running
 
 THREADS = 2
-DATA = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "floe/pdsh"
 
 
 @dataclass

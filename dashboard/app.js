@@ -86,7 +86,11 @@ const count = (number) => number.toLocaleString();
 
 function drawStages(shown) {
   const stages = shown?.stages ?? [];
-  element("whole").textContent = shown?.whole_because ? `Not distributed: ${shown.whole_because}` : "";
+  const planned = shown?.planning?.total_ms;
+  element("whole").textContent = [
+    shown?.whole_because ? `Not distributed: ${shown.whole_because}` : "",
+    planned ? `Planning took ${planned.toFixed(1)} ms` : "",
+  ].filter(Boolean).join(" · ");
   element("stages").hidden = !stages.length;
   element("stage-rows").replaceChildren(
     ...stages.map(({ stage, why, run }) =>

@@ -40,6 +40,12 @@ static step *add_whole(execution *x) {
   return st;
 }
 
+static void note_opened(execution *x, step *st) {
+  st->opened_us = clock_wall_us();
+  bool plans = st->kind == STEP_DESCRIBE || st->kind == STEP_CAPTURE;
+  if (!plans && x->planning && !x->q->times.planned_us) x->q->times.planned_us = st->opened_us;
+}
+
 execution *execution_new(scheduler *s, query *q, spool *plan, planning *p, const char *why) {
   execution *x = NEW(execution);
   x->s = s;
@@ -54,7 +60,7 @@ execution *execution_new(scheduler *s, query *q, spool *plan, planning *p, const
     steps_add(x, STEP_EXPLAIN, plan, 1);
   else
     add_whole(x);
-  x->steps[0]->opened_us = clock_wall_us();
+  note_opened(x, x->steps[0]);
   return x;
 }
 
@@ -92,7 +98,7 @@ static void fail(execution *x, const err *e) {
 static void open_step(execution *x, step *st) {
   sched_stage_spec spec = spec_of(st);
   uint32_t number = st->number;
-  st->opened_us = clock_wall_us();
+  note_opened(x, st);
   err e = {0};
   rc r = sched_open_stage(x->s->sched, x->q->id, &spec, clock_mono_ms(), &number, &e);
   if (r == RC_OK && number != st->number)

@@ -11,6 +11,26 @@ static json_t *ms_since(const execution *x, int64_t us) {
   return us ? json_real((double)(us - x->q->times.submitted_us) / 1000) : json_null();
 }
 
+static json_t *ms_between(int64_t from_us, int64_t to_us) {
+  return from_us && to_us ? json_real((double)(to_us - from_us) / 1000) : json_null();
+}
+
+/* From the query's arrival to its first step of work. */
+static json_t *planning_json(const execution *x) {
+  if (!x->planning) return json_null();
+  static const step none;
+  const step *describe = x->steps[0];
+  const step *capture = x->n_steps > 1 && x->steps[1]->kind == STEP_CAPTURE ? x->steps[1] : &none;
+  int64_t arrived = x->q->times.submitted_us, planned = x->q->times.planned_us;
+  int64_t cut = capture->opened_us ? capture->opened_us : planned;
+  return json_pack(
+      "{s:o, s:o, s:o, s:o, s:o, s:o}", "parse_ms", ms_between(arrived, describe->opened_us),
+      "describe_ms", ms_between(describe->opened_us, describe->finished_us), "cut_ms",
+      ms_between(describe->finished_us, cut), "capture_ms",
+      ms_between(capture->opened_us, capture->finished_us), "write_ms",
+      ms_between(capture->finished_us, planned), "total_ms", ms_between(arrived, planned));
+}
+
 static const char *tasks_name(stage_tasks tasks) {
   switch (tasks) {
   case STAGE_ONE:
@@ -134,9 +154,10 @@ static json_t *revisions(const execution *x) {
 }
 
 char *explain_stages(const execution *x) {
-  json_t *out = json_pack("{s:i, s:o, s:o, s:o}", "partitions", (int)x->partitions, "whole_because",
-                          x->whole_because ? json_string(x->whole_because) : json_null(),
-                          "planned_again_because", revisions(x), "steps", steps(x));
+  json_t *out = json_pack(
+      "{s:i, s:o, s:o, s:o, s:o}", "partitions", (int)x->partitions, "whole_because",
+      x->whole_because ? json_string(x->whole_because) : json_null(), "planned_again_because",
+      revisions(x), "planning", planning_json(x), "steps", steps(x));
   if (x->stages) put_graph(x, out);
   char *text = json_dumps(out, JSON_COMPACT);
   json_decref(out);

@@ -43,6 +43,7 @@ typedef struct query_settings {
 
 typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
   int64_t submitted_us, started_us, ended_us;
+  int64_t planned_us; /* the first step after planning was opened */
 } query_times;
 
 /* One call that waits for the end. Owned by its call. */

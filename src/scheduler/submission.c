@@ -39,6 +39,7 @@ typedef struct submission {
   uv_work_t work;
   rc read_rc;
   err read_err;
+  int64_t arrived_us; /* when all of it was there */
   bool over, working; /* the call has ended; the pool still reads the plan */
 } submission;
 
@@ -299,7 +300,7 @@ static query *make_query(submission *sub) {
   q->placeholder_len = envelope->placeholder_len;
   q->python_minor = envelope->python_minor;
   q->python_micro = envelope->python_micro;
-  q->times.submitted_us = clock_wall_us();
+  q->times.submitted_us = sub->arrived_us;
   memcpy(q->plan_header, sub->header, sizeof q->plan_header);
   q->sinkless = envelope->sinkless;
   q->execution = execution_new(sub->s, q, sub->plan, sub->planning, sub->whole_because);
@@ -399,6 +400,7 @@ static void after_pool(uv_work_t *w, int status) {
 
 void submission_end(grpc_call *call) {
   submission *sub = grpc_call_data(call);
+  sub->arrived_us = clock_wall_us();
   err e = {0};
   rc r = pb_split_end(&sub->split, &e);
   if (r != RC_OK) {

@@ -121,10 +121,17 @@ static json_int_t node_time_ns(const query *q) {
   return (json_int_t)(end - q->times.started_us) * 1000;
 }
 
+/* Nothing in it when the query was not planned. */
+static json_t *plan_timing(const query *q) {
+  if (!q->times.planned_us) return json_object();
+  return json_pack("{s:o, s:o}", "plan_start_time", time_or_null(q->times.submitted_us),
+                   "plan_end_time", time_or_null(q->times.planned_us));
+}
+
 static json_t *details(const scheduler *s, const query *q) {
   json_t *o = summary(s, q);
   json_object_set_new(o, "lineage", lineage(q));
-  json_object_set_new(o, "query_plan_timing", json_object());
+  json_object_set_new(o, "query_plan_timing", plan_timing(q));
   json_object_set_new(o, "total_node_time_ns", json_integer(node_time_ns(q)));
   json_object_set_new(o, "errors", error_list(q));
   json_object_set_new(o, "output_location", output_location(q));

@@ -6,6 +6,7 @@ That answers are right is the matter of test_distributed.py and test_pdsh.py.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -33,11 +34,14 @@ def rows(n: int = 1000) -> pl.LazyFrame:
     return pl.LazyFrame({"k": [i % 7 for i in range(n)], "v": range(n), "s": [f"text {i % 50}" for i in range(n)]})
 
 
+def shown_of(cluster: Cluster, query: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{cluster.ports.observatory}/api/v1/query/{query}") as answer:
+        shown: dict[str, Any] = json.load(answer)
+    return shown
+
+
 def stages_of(cluster: Cluster, query: str) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{cluster.ports.observatory}/api/v1/query/{query}/stages"
-    with urllib.request.urlopen(url) as answer:
-        stages: dict[str, Any] = json.load(answer)
-    return stages
+    return shown_of(cluster, f"{query}/stages")
 
 
 def newest(cluster: Cluster) -> dict[str, Any]:
@@ -81,6 +85,24 @@ def test_stages_are_run_and_shown(shape: str, services: Start, remote_to: Connec
     assert max(stage["run"]["tasks"] for stage in ran) > 1, "nothing ran in parts"
     assert sum(stage["run"]["rows"] for stage in ran if stage["final"]) == result.n_rows_total
     wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
+
+
+def test_planning_is_timed(services: Start, remote_to: Connect) -> None:
+    """Piece by piece; nothing of it where nothing was planned."""
+    cluster = services(scheduler_extra=FORCED)
+    for build, pieces in ((lambda: rows().group_by("k").len(), 5), (lambda: rows().select("k"), 3)):
+        remote_to(cluster).execute(build())
+        id = newest(cluster)["id"]
+        planning = stages_of(cluster, id)["planning"]
+        total = planning.pop("total_ms")
+        took = [ms for ms in planning.values() if ms is not None]
+        assert len(took) == pieces and min(took) > 0 and sum(took) == pytest.approx(total)
+        timing = shown_of(cluster, id)["query_plan_timing"]
+        start, end = (dt.datetime.fromisoformat(timing[f"plan_{at}_time"].replace("Z", "+00:00")) for at in ("start", "end"))
+        assert (end - start).total_seconds() * 1000 == pytest.approx(total)
+    (rows().select("k").remote(cluster.context()).single_node().execute()).delete()
+    id = newest(cluster)["id"]
+    assert stages_of(cluster, id)["planning"] is None and shown_of(cluster, id)["query_plan_timing"] == {}
 
 
 def test_rows_are_sorted_by_ranges(services: Start, remote_to: Connect) -> None:
