@@ -62,7 +62,7 @@ class Stage:
         scans = {
             number: pl.scan_parquet(
                 f"leaf {number}", schema=leaf.read_schema(use.schema), glob=False, hive_partitioning=False
-            )
+            ).serialize()
             for number, use in self.leaves.items()
         }
         return pl.LazyFrame.deserialize(io.BytesIO(in_place(self.stage.plan, scans))).explain(**how)

@@ -31,15 +31,15 @@ BEFORE, AFTER = b"\x82\xa5value", b"\xa7version\x01"  # a node in its slot
 KEY = re.compile(rb"\x82\xa3idx([\x01-\x7f])\xa7version\x01")
 
 
-def in_place(plan: bytes, rows: Mapping[int, pl.LazyFrame]) -> bytes:
-    """The plan with scans (rows_of, unread) in place of its leaves. A leaf's slot takes the last
-    node, those below it come into new slots at the end."""
+def in_place(plan: bytes, rows: Mapping[int, bytes]) -> bytes:
+    """The plan with plans of scans (rows_of, unread) in place of its leaves. A leaf's slot takes the
+    last node, those below it come into new slots at the end."""
     begin, end, used = slots_of(plan)
     more: list[bytes] = []
     for number, scan in rows.items():
         node = leaf.node(number)
         if node in plan:
-            *below, top = nodes_of(scan.serialize(), used + len(more))
+            *below, top = nodes_of(scan, used + len(more))
             more += below
             plan = plan.replace(node, top)
     count = (used + len(more)).to_bytes(4, "big")

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import functools
 import io
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,6 +55,21 @@ def bound(leaves: Mapping[int, Unread]) -> Iterator[None]:
         yield
     finally:
         _bound.clear()
+
+
+@contextmanager
+def pyarrow_hidden() -> Iterator[None]:
+    """Within, Polars does not tell leaves each filter in PyArrow's words, too: that takes as long as
+    all else of it, and at first the import of PyArrow."""
+    name = "pyarrow.compute"
+    module = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if module:
+            sys.modules[name] = module
 
 
 class Leaf(LazyFrameResolver):
@@ -99,6 +116,15 @@ def expression(data: bytes) -> pl.Expr:
     return pl.Expr.deserialize(io.BytesIO(data))
 
 
+COLUMN = re.compile(rb"\x81\xa6Column(?:[\xa0-\xbf]|\xd9.|\xda..)(.*)", re.DOTALL)
+
+
+def column_name(data: bytes) -> str | None:
+    """Of an expression that is a column and no more."""
+    column = COLUMN.fullmatch(data)
+    return column[1].decode() if column else None
+
+
 @functools.lru_cache(maxsize=4096)
 def empty_column(dtype: pl.DataType) -> pl.Series:
     return pl.Series(dtype=dtype)
@@ -113,5 +139,6 @@ def write_schema(schema: pl.Schema) -> bytes:
     return empty_frame(schema).serialize()
 
 
+@functools.lru_cache(maxsize=64)
 def read_schema(data: bytes) -> pl.Schema:
     return pl.DataFrame.deserialize(io.BytesIO(data)).schema

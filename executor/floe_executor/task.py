@@ -68,7 +68,7 @@ class Plan:
 
     def deserialize(self, given: Sequence[Input] = ()) -> pl.LazyFrame:
         if given:
-            rows = {one.leaf: inputs.rows_of(one) for one in given}
+            rows = {one.leaf: inputs.rows_of(one).serialize() for one in given}
             return pl.LazyFrame.deserialize(io.BytesIO(inputs.in_place(self.read(), rows)))
         if self._fd is None:
             return pl.LazyFrame.deserialize(io.BytesIO(self._data))

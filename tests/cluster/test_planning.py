@@ -22,7 +22,8 @@ from leaves import planned as plan
 from polars.testing import assert_frame_equal
 
 sys.path.insert(0, str(FLOE.parent / "executor"))
-from floe_executor import inputs, leaf, planning_pb2, task  # noqa: E402
+from floe_executor import capture as capturing  # noqa: E402
+from floe_executor import inputs, leaf, planning_pb2, sources, task  # noqa: E402
 from floe_executor.executor_pb2 import Boundaries, Done, Input, Run, Shuffle  # noqa: E402
 
 DESCRIBE, CAPTURE, HEADS = 1, 2, 3
@@ -147,7 +148,7 @@ def test_a_broadcast_side_filters_the_other_while_it_is_read(tmp_path: Path, par
     query = pl.scan_parquet(tmp_path / "large.parquet").join(leaf.frame(0), on="k")
     for broadcast in (True, False):
         given = Input(leaf=0, paths=parts[:1], schema=leaf.write_schema(FRAME.schema), broadcast=broadcast)
-        whole = pl.LazyFrame.deserialize(io.BytesIO(inputs.in_place(plan(query), {0: inputs.rows_of(given)})))
+        whole = pl.LazyFrame.deserialize(io.BytesIO(inputs.in_place(plan(query), {0: inputs.rows_of(given).serialize()})))
         assert ("dynamic_predicate" in whole.explain(engine="streaming")) == broadcast
 
 
@@ -325,6 +326,50 @@ def test_files_of_a_source(kind: str, tmp_path: Path) -> None:
     write(FRAME, files[1])  # written anew: counted anew
     found = describe(node(scan(tmp_path / "*" / f"*.{kind}"), source=True))[0].source
     assert found.rows == (1 + FRAME.height + 3 if found.has_rows else 0)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_source_is_opened_once(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a file is changed, added or removed, in a pattern or a list."""
+    opened = []
+    look = sources.look
+    monkeypatch.setattr(sources, "look", lambda *given: opened.append(given) or look(*given))
+    write, scan = SOURCES[kind]
+    paths = [tmp_path / f"{i}.{kind}" for i in range(3)]
+
+    def described(source: Any) -> tuple[list[str], list[str]]:
+        found = describe(node(scan(source), source=True))[0]
+        return list(found.names), [file.path for file in found.source.files]
+
+    write(FRAME, paths[0])
+    for source in (tmp_path / f"*.{kind}", [paths[0]], tmp_path):
+        assert described(source) == described(source) == (FRAME.columns, [str(paths[0])])
+    assert len(opened) == 3
+    write(FRAME, paths[1])
+    assert described(tmp_path / f"*.{kind}") == (FRAME.columns, list(map(str, paths[:2])))
+    assert described([paths[0]]) == (FRAME.columns, [str(paths[0])])
+    assert len(opened) == 4
+    write(FRAME.select("x"), paths[0])
+    assert described([paths[0]]) == (["x"], [str(paths[0])])
+    paths[0].unlink()
+    assert described(tmp_path) == (FRAME.columns, [str(paths[1])])
+    assert run(planning_pb2.DescribeRequest(nodes=[node(scan([paths[0]]), source=True)]).SerializeToString(), call=DESCRIBE).error_type
+    assert len(opened) == 6
+
+
+def test_what_is_remembered_of_sources_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_REMEMBERED_BYTES", 40_000)
+    monkeypatch.setattr(sources, "_remembered", {})
+    plans = []
+    for i in range(20):
+        FRAME.write_parquet(tmp_path / f"{i}.parquet")
+        plans.append(pl.scan_parquet(tmp_path / f"{i}.parquet").serialize())
+    for plan in plans:
+        sources.find(plan)
+        sources.find(plans[0])
+    known = sources._remembered
+    assert 2 <= len(known) < 20 and list(known)[-2:] == [plans[-1], plans[0]]
+    assert sum(one.bytes for one in known.values()) <= 40_000
 
 
 def test_sources_that_are_not_files() -> None:
@@ -538,6 +583,22 @@ CONSUMERS: dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
     "function": lambda f: f.filter(pl.col("k").map_elements(lambda v: v % 3 == 0, return_dtype=pl.Boolean)).select("s"),
     "window": lambda f: f.filter(k > 7).with_columns(w=k.sum().over("g")).filter(pl.col("w") > 9).select("w", "d"),
 }
+
+
+@pytest.mark.parametrize("name", CONSUMERS)
+@pytest.mark.filterwarnings("ignore")
+def test_scans_show_what_leaves_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to ask give the same."""
+    consumer = CONSUMERS[name](leaf.frame(0))
+    shown = captured_of(WIDE.lazy(), consumer, consumer)
+    alone = captured_of(WIDE.lazy(), consumer)
+    told = []
+    tell = capturing.Stage._told
+    monkeypatch.setattr(capturing.Stage, "_shown", lambda stage, *_: ({number: [] for number in stage.below}, set()))
+    monkeypatch.setattr(capturing.Stage, "_told", lambda *given: told.append(given) or tell(*given))
+    assert captured_of(WIDE.lazy(), consumer, consumer) == shown
+    assert captured_of(WIDE.lazy(), consumer) == alone
+    assert len(told) == 3
 
 
 @pytest.mark.parametrize("name", CONSUMERS)
