@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -19,7 +19,7 @@ from . import leaf, plan_text
 from .inputs import in_place
 from .plan_text import Node
 from .planning_pb2 import EXCHANGE_BROADCAST, EXCHANGE_HASH, EXCHANGE_LOCAL, EXCHANGE_NONE, EXCHANGE_RANGE, EXCHANGE_SINGLE
-from .planning_pb2 import ExplainedLeaf, ExplainedStage, ExplainRequest, ExplainResponse
+from .planning_pb2 import ExplainedStage, ExplainRequest, ExplainResponse
 
 PARTITIONING = {
     EXCHANGE_LOCAL: "Local",
@@ -36,52 +36,48 @@ def explain(request: ExplainRequest, **how: Any) -> ExplainResponse:
     text = plan.explain(**how)
     answer = ExplainResponse(ir_plan=dot_of(plan, **how) if request.dot else text)
     if request.physical:
-        stages = [Stage(stage, **how) for stage in request.stages] or [Stage(ExplainedStage(), text)]
+        keys = {stage.number: printed_keys(stage) for stage in request.stages}
+        stages = [Stage(stage, keys, explained(stage, **how)) for stage in request.stages]
+        stages = stages or [Stage(ExplainedStage(), {}, text)]
         answer.stage_graph = packed(graph_of(stages))
         answer.physical_plan = drawn(stages) if request.dot else "\n\n".join(stage.printed() for stage in stages)
     return answer
 
 
 def dot_of(plan: pl.LazyFrame, engine: str, optimizations: pl.QueryOptFlags) -> str:
-    stage = {"plan_stage": "ir"} if "plan_stage" in (pl.LazyFrame.show_graph.__annotations__) else {}
-    dot = plan.show_graph(raw_output=True, show=False, engine=engine, optimizations=optimizations, **stage)  # type: ignore[call-overload]
+    dot = plan.show_graph(raw_output=True, show=False, engine=engine, optimizations=optimizations, plan_stage="ir")  # type: ignore[arg-type]
     return dot or ""
 
 
 class Stage:
-    def __init__(self, stage: ExplainedStage, text: str | None = None, **how: Any) -> None:
+    def __init__(self, stage: ExplainedStage, keys: Mapping[int, str], text: str) -> None:
         self.stage = stage
+        self.keys = keys  # of each stage
         self.leaves = {use.leaf: use for use in stage.leaves}
-        self.text = text if text is not None else self.explained(**how)
-        self.root = self.with_exchanges(plan_text.nodes_of(self.text))
-        self.nodes: list[Node] = list(everything(self.root))
+        self.text = text
+        self.nodes = list(everything(self.with_exchanges(plan_text.nodes_of(text))))
         self.ids = {id(node): number for number, node in enumerate(self.nodes)}
-
-    def explained(self, **how: Any) -> str:
-        """Leaves are scans of files that do not exist, known by their names."""
-        scans = {
-            number: pl.scan_parquet(
-                f"leaf {number}", schema=leaf.read_schema(use.schema), glob=False, hive_partitioning=False
-            ).serialize()
-            for number, use in self.leaves.items()
-        }
-        return pl.LazyFrame.deserialize(io.BytesIO(in_place(self.stage.plan, scans))).explain(**how)
 
     def with_exchanges(self, root: Node) -> Node:
         root = self.reading(root)
         if self.stage.output == EXCHANGE_NONE:
             return root
-        by = ", ".join(str(leaf.expression(key)) for key in self.stage.keys)
-        return exchange("ShuffleWrite", self.stage.number, partitioned(self.stage.output, by), [root])
+        return self.exchange("ShuffleWrite", self.stage.number, self.stage.output, inputs=[root])
 
     def reading(self, node: Node) -> Node:
         """The scan of a leaf is a read of what other stages wrote; the rest of the scan stays above it."""
         node.inputs = [self.reading(below) for below in node.inputs]
+        if node.type_id == "MapFunction":
+            node.properties["function"] = node.title = self.named(node.title)
         found = re.fullmatch(r"leaf (\d+)", str(node.properties.get("first_source", "")))
         use = self.leaves.get(int(found[1])) if found and node.type_id == "Scan" else None
         if use is None:
             return node
-        reads = [read(use, producer) for producer in use.producers]
+        columns = leaf.read_schema(use.schema).names()
+        reads = [
+            self.exchange("ShuffleRead", producer, use.read, is_local=False, schema_names=columns)
+            for producer in use.producers
+        ]
         rows = reads[0] if len(reads) == 1 else Node("Union", {"maintain_order": True}, "UNION", reads)
         if "pre_slice" in node.properties:
             offset, length = node.properties["pre_slice"]
@@ -91,15 +87,43 @@ class Stage:
             rows = Node("Filter", {"predicate": [predicate]}, f"FILTER {predicate}", [rows])
         return rows
 
+    def exchange(self, type_id: str, number: int, how: int, inputs: Iterable[Node] = (), **more: Any) -> Node:
+        partitioning = {"partition_type": PARTITIONING[how]}
+        if how == EXCHANGE_HASH:
+            partitioning["by"] = self.keys[number]
+        verb = "READ OF STAGE" if type_id == "ShuffleRead" else "WRITES FOR OTHERS: STAGE"
+        title = f"{verb} {number} [{' '.join(partitioning.values())}]"
+        return Node(type_id, {"shuffle_number": number, "partitioning": partitioning, **more}, title, list(inputs))
+
     def title(self) -> str:
         return f"stage {self.stage.number}" + (f": {self.stage.why}" if self.stage.why else "")
 
     def printed(self) -> str:
+        return f"{self.title().upper()}\n" + textwrap.indent(self.named(self.text), "  ")
+
+    def named(self, text: str) -> str:
+        """With the stages that are read instead of leaves."""
+
         def name(found: re.Match[str]) -> str:
             use = self.leaves[int(found[1])]
             return f"READ OF STAGE {', '.join(map(str, use.producers))} [{PARTITIONING[use.read]}]"
 
-        return f"{self.title().upper()}\n" + textwrap.indent(LEAF.sub(name, self.text), "  ")
+        return LEAF.sub(name, text) if self.leaves else text
+
+
+def explained(stage: ExplainedStage, **how: Any) -> str:
+    """Leaves are scans of files that do not exist, known by their names."""
+    scans = {
+        use.leaf: pl.scan_parquet(
+            f"leaf {use.leaf}", schema=leaf.read_schema(use.schema), glob=False, hive_partitioning=False
+        ).serialize()
+        for use in stage.leaves
+    }
+    return pl.LazyFrame.deserialize(io.BytesIO(in_place(stage.plan, scans))).explain(**how)
+
+
+def printed_keys(stage: ExplainedStage) -> str:
+    return ", ".join(str(leaf.expression(key)) for key in stage.keys)
 
 
 def everything(node: Node) -> Iterator[Node]:
@@ -108,22 +132,6 @@ def everything(node: Node) -> Iterator[Node]:
         node = waiting.pop()
         yield node
         waiting += reversed(node.inputs)
-
-
-def partitioned(how: int, by: str) -> dict[str, str]:
-    return {"partition_type": PARTITIONING[how]} | ({"by": by} if how == EXCHANGE_HASH else {})
-
-
-def exchange(type_id: str, number: int, partitioning: dict[str, str], inputs: list[Node], **more: Any) -> Node:
-    properties = {"shuffle_number": number, "partitioning": partitioning, **more}
-    verb = "READ OF" if type_id == "ShuffleRead" else "WRITES FOR OTHERS: STAGE"
-    return Node(type_id, properties, f"{verb} {number}, {' '.join(partitioning.values())}", inputs)
-
-
-def read(use: ExplainedLeaf, producer: int) -> Node:
-    columns = leaf.read_schema(use.schema).names()
-    how = partitioned(use.read, "")
-    return exchange("ShuffleRead", producer, how, [], is_local=False, schema_names=columns)
 
 
 # ---- the graph ----

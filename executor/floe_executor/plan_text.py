@@ -15,6 +15,7 @@ from typing import Any
 
 OPENING, CLOSING = "([{", ")]}"
 SCAN_DETAILS = ("PROJECT", "SELECTION: ", "SLICE: ", "ROW_INDEX: ", "ESTIMATED ROWS: ")
+FUSED = "FUSED PREDICATE: "
 AFTER_HEAD = ("FROM", "LEFT PLAN", "RIGHT PLAN", "END ")  # of a node that has several lines
 
 
@@ -170,7 +171,8 @@ def window(found: re.Match[str], lines: list[Line]) -> Node:
 
 def aggregate(found: re.Match[str], lines: list[Line]) -> Node | None:
     only(lines, 1)
-    exprs, _, *below = lines[0].below
+    exprs, word, *below = lines[0].below
+    below = word.below + below  # below WITH_COLUMNS, which stands one further in
     parts = items(exprs.text.replace("] BY [", "], ["))
     if len(parts) != 2:
         return None
@@ -200,15 +202,21 @@ def sort(found: re.Match[str], lines: list[Line]) -> Node:
 
 
 def join(found: re.Match[str], lines: list[Line]) -> Node:
-    only(lines, 4)
-    sides = [re.fullmatch(r"(?:LEFT|RIGHT) PLAN ON: \[(.*)\]", line.text) for line in lines[1:3]]
+    fused = [line.text for line in lines if line.text.startswith(FUSED)]
+    rows = [line for line in lines if not line.text.startswith(FUSED)]
+    only(rows, 4)
+    sides = [re.fullmatch(r"(?:LEFT|RIGHT) PLAN ON: \[(.*)\]", line.text) for line in rows[1:3]]
     if not all(sides):
         raise NotUnderstood
     left, right = (items(side[1]) for side in sides if side)
     properties = {"how": found[1], "left_on": left, "right_on": right, "nulls_equal": False}
     properties |= {"coalesce": "", "maintain_order": "", "validation": ""}  # not said, and not shown
-    title = f"{found[1]} JOIN\nleft: [{', '.join(left)}]\nright: [{', '.join(right)}]"
-    return Node("Join", properties, title, [one for line in lines[1:3] for one in inputs_of(line)])
+    title = "\n".join([f"{found[1]} JOIN", f"left: [{', '.join(left)}]", f"right: [{', '.join(right)}]", *fused])
+    node = Node("Join", properties, title, [one for line in rows[1:3] for one in inputs_of(line)])
+    if fused:  # the client's joins have none
+        predicate = fused[0][len(FUSED) :]
+        return Node("Filter", {"predicate": [predicate]}, f"FILTER {predicate}", [node])
+    return node
 
 
 def scan(found: re.Match[str], lines: list[Line]) -> Node:
