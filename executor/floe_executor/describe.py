@@ -15,6 +15,7 @@ import polars as pl
 from . import leaf, sources
 from .inputs import in_place, unread
 from .planning_pb2 import Answer, DescribedNode, DescribeRequest, DescribeResponse, Node, Question
+from .stream import refuse_unreadable
 
 IS_DIAGONAL = b"\xa8diagonal\xc3"  # MessagePack: "diagonal": true
 
@@ -23,6 +24,8 @@ def describe(request: DescribeRequest) -> DescribeResponse:
     nodes: list[Described] = []
     for node in request.nodes:
         nodes.append(Described(node, {number: nodes[number] for number in node.inputs}))
+    if request.streamed:
+        refuse_unreadable(nodes[-1].schema)
     return DescribeResponse(nodes=[node.answer() for node in nodes])
 
 

@@ -81,7 +81,7 @@ static rc undecodable(err *e) {
 
 /* ---- the three pieces ---- */
 
-static rc parse(planning *p, const conf *c, bool streams, err *e) {
+static rc parse(planning *p, const conf *c, bool streams, bool runs, err *e) {
   TRY(dsl_parse(p->plan.data, p->plan.len, &p->arena, &p->root, e));
   if (streams) p->root = stages_below_sink(p->root);
   TRY(check_worth(c, p->root, p->plan.len, e));
@@ -89,18 +89,19 @@ static rc parse(planning *p, const conf *c, bool streams, err *e) {
   planning__describe_request__init(&request);
   TRY(describe_request(stages_below_sink(p->root), p->header, &p->arena, &p->described, &request,
                        e));
+  request.streamed = streams && runs;
   return ask(p, &request.base, e);
 }
 
 rc planning_new(const conf *c, const uint8_t *plan, size_t len, const plan_envelope *envelope,
-                planning **out, err *e) {
+                bool runs, planning **out, err *e) {
   planning *p = NEW(planning);
   p->plan = (plan_bytes){plan, len};
   p->temp_dir = mem_strdup(c->temp_dir);
   memcpy(p->header, envelope->header, sizeof p->header);
   if (envelope->sink == PLAN_SINK_ANONYMOUS)
     p->placeholder = (plan_bytes){plan + envelope->placeholder_offset, envelope->placeholder_len};
-  rc r = parse(p, c, envelope->sink == PLAN_SINK_FLIGHT, e);
+  rc r = parse(p, c, envelope->sink == PLAN_SINK_FLIGHT, runs, e);
   if (r != RC_OK) {
     planning_free(p);
     return r;

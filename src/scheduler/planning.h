@@ -58,9 +58,10 @@ typedef struct planning {
 
 /* May a plan of this kind be distributed at all? If not, *why says what prevents it. */
 bool planning_is_for(const plan_envelope *envelope, const char **why);
-/* `plan` must stay as it is until planning_free. RC_EXHAUSTED, RC_PRECONDITION: not for us. */
+/* `plan` must stay as it is until planning_free. Not `runs`: it is only planned. RC_EXHAUSTED,
+ * RC_PRECONDITION: not for us. */
 MUST_CHECK rc planning_new(const conf *c, const uint8_t *plan, size_t len,
-                           const plan_envelope *envelope, planning **out, err *e);
+                           const plan_envelope *envelope, bool runs, planning **out, err *e);
 MUST_CHECK rc planning_cut(planning *p, err *e);
 bool planning_is_whole(const planning *p); /* one stage of one task: nothing to distribute */
 bool planning_asks(const planning *p);     /* is there another question? */

@@ -126,7 +126,7 @@ static void plan(submission *sub, const uint8_t *bytes) {
   if (!planning_is_for(&sub->envelope, &why))
     sub->whole_because = mem_strdup(why);
   else if (planning_new(sub->s->conf, bytes, (size_t)spool_len(sub->plan), &sub->envelope,
-                        &sub->planning, &e) != RC_OK)
+                        is_to_be_run(settings), &sub->planning, &e) != RC_OK)
     sub->whole_because = mem_strdup(e.text);
 }
 

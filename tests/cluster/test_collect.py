@@ -7,21 +7,21 @@ the exception: the client cannot read them.
 
 from __future__ import annotations
 
+import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from cluster import SLOWNESS, Cluster, UpCluster, files_below, open_folder, temporary_folder
+from cluster import open_folder, temporary_folder
 from conftest import FORCED, Remote, in_turn
 from equality import assert_same
 from frames import FRAMES, Data, Frame
-from processes import wait_until
+from random_frames import Sources, random_program
 from shapes import PAIRS, SHAPES, Shape, Tables
+from test_random import answers_agree
 
 Door = Callable[[Remote, pl.LazyFrame], pl.DataFrame]
 
@@ -127,3 +127,34 @@ def test_shape(case: Shape, distributed: Remote, tables: Tables) -> None:
 @in_turn(PAIRS[::4], FORCED)
 def test_pair(case: Shape, distributed: Remote, tables: Tables) -> None:
     check(door_for(PAIRS, case), distributed, without_enums(case.build(tables)), expected(case, tables), ordered=case.ordered)
+
+
+RANDOM_SEED = int(os.environ.get("FLOE_RANDOM_SEED", "1"))
+RANDOM_PLANS = int(os.environ.get("FLOE_RANDOM_PLANS", "2000")) // 20  # of those of test_random.py
+
+
+@pytest.fixture(scope="session")
+def sources() -> Iterator[Sources]:
+    folder = open_folder(temporary_folder("random"))
+    yield Sources(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.seconds(120 + RANDOM_PLANS)
+@pytest.mark.parametrize("way", FORCED[:2], ids=lambda way: way.name)
+def test_random_plans(distributed: Remote, sources: Sources) -> None:
+    """Each through one door. What Polars itself answers in two ways tells nothing."""
+    for number in range(RANDOM_PLANS):
+        program = random_program(RANDOM_SEED + number, sources)
+        query = without_enums(program.build(sources))
+        try:
+            answer = local(query)
+        except pl.exceptions.PanicException:
+            continue
+        if not isinstance(answer, pl.DataFrame):
+            continue
+        try:
+            check(DOORS[number % len(DOORS)], distributed, query, answer, ordered=program.result.ordered)
+        except AssertionError as error:
+            if answers_agree(program, sources):
+                raise AssertionError(f"{DOORS[number % len(DOORS)].__name__} of\n{program}") from error

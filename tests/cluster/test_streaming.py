@@ -270,6 +270,19 @@ def test_a_row_that_is_too_large(services: Start, remote_to: Connect) -> None:
     assert remote.collect(query).equals(query.collect())
 
 
+def test_what_the_client_cannot_read_is_refused_before_anything_runs(
+    services: Start, remote_to: Connect, folder: Path
+) -> None:
+    remote = remote_to(services(scheduler_extra=settings(2)))
+    rows = gated(write_parts(folder, 2), folder).group_by("part").len()
+    for dtype in (pl.Enum(["a"]), pl.Categorical(pl.Categories("mine"))):
+        with pytest.raises(NotImplementedError, match=r"column 'x' is .*cast it, for example to pl.String, or use .execute"):
+            remote.prepare(rows.with_columns(x=pl.lit("a").cast(dtype))).collect()
+    with pytest.raises(NotImplementedError, match="column 'len' is Int128"):
+        remote.prepare(rows.with_columns(pl.col("len").cast(pl.Int128))).collect()
+    assert not begun(folder)
+
+
 WRONG = {
     "PollFlightInfo": {
         b"": "expected a descriptor",

@@ -2,9 +2,9 @@
  *
  * Four bytes are one event: a letter of `letters` (any other byte is taken modulo), and three
  * arguments, digits in the corpus. So a corpus file can be read: "j011" worker 0 joins in life 1
- * with 1 slot, "s100" submits query 1, "w140" opens a final stage in it, "g100" gives it up, "d000"
- * the latest attempt is done, "t900" time passes.
- * After each event every invariant must hold, and every query must end once. */
+ * with 1 slot, "s100" submits query 1, "w140" opens a final stage in it, "g100" gives it up, "k110"
+ * holds it, "d000" the latest attempt is done, "t900" time passes. After each event every invariant
+ * must hold, and every query must end once. */
 #include "plan/envelope.h"
 #include "sched/sched.h"
 
@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { N_QUERIES = 16, N_WORKERS = 4, LEASE_MS = 1000, STEP_MS = 100 };
 
-static const char letters[] = "jhlscdeounpitwgf";
+static const char letters[] = "jhlscdeounpitwgfk";
 
 typedef struct play {
   sched *sched;
@@ -106,6 +106,12 @@ static void give_up(play *p, unsigned q) {
   must((code == RC_NOT_FOUND) == (p->queries[q] != ALIVE));
 }
 
+static void hold(play *p, unsigned q, bool held) {
+  query_id id = {.u.bytes[0] = (uint8_t)q};
+  rc code = sched_hold_query(p->sched, id, held, p->now, NULL);
+  must((code == RC_NOT_FOUND) == (p->queries[q] != ALIVE));
+}
+
 static void end_query(play *p, unsigned q, bool well) {
   query_id id = {.u.bytes[0] = (uint8_t)q};
   sched_query_state state = well ? SCHED_QUERY_SUCCEEDED : SCHED_QUERY_FAILED;
@@ -176,6 +182,9 @@ static void happen(play *p, uint8_t what, unsigned a, unsigned b, unsigned c) {
     break;
   case 'g':
     give_up(p, a % N_QUERIES);
+    break;
+  case 'k':
+    hold(p, a % N_QUERIES, b % 2);
     break;
   case 'f':
     end_query(p, a % N_QUERIES, b % 2);

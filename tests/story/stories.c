@@ -439,6 +439,26 @@ static void a_slot_that_may_still_be_used_is_not_given_away(void **state) {
 
 /* ---- cancel ------------------------------------------------------------------------------- */
 
+static void a_held_query_starts_nothing_and_holds_up_nobody(void **state) {
+  (void)state;
+  story *s = story_begin();
+  join(s, "w1", "");
+  submit(s, "a", "start a.0.0#1 on w1", .n_stages = 1, .tasks = {3});
+  hold(s, "a", true, "");
+  done(s, "a.0.0#1", "");
+  submit(s, "b", "start b#1 on w1");
+  done(s, "b#1", "b succeeded");
+  pass(s, STORY_LEASE_MS / 2, "");
+  heartbeat(s, "w1", "");
+  hold(s, "a", false, "start a.0.1#1 on w1");
+  hold(s, "a", true, "");
+  lost(s, "a.0.1#1", "");
+  hold(s, "a", false, "start a.0.1#2 on w1");
+  hold(s, "a", true, "");
+  cancel(s, "a", "stop a.0.1#2 on w1; a canceled");
+  story_end(s);
+}
+
 static void cancel_while_queued(void **state) {
   (void)state;
   story *s = story_begin();
@@ -639,6 +659,7 @@ int main(void) {
       cmocka_unit_test(work_done_behind_a_fence_counts),
       cmocka_unit_test(a_fence_does_not_hide_the_last_loss),
       cmocka_unit_test(a_slot_that_may_still_be_used_is_not_given_away),
+      cmocka_unit_test(a_held_query_starts_nothing_and_holds_up_nobody),
       cmocka_unit_test(cancel_while_queued),
       cmocka_unit_test(cancel_while_running_keeps_the_slot_until_the_worker_answers),
       cmocka_unit_test(cancel_as_it_starts),

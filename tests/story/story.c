@@ -202,6 +202,11 @@ void end_query(story *s, const char *query, sched_query_state end, rc code, cons
   expect(s, expected);
 }
 
+void hold(story *s, const char *query, bool held, const char *expected) {
+  assert_int_equal(sched_hold_query(s->sched, query_named(query), held, s->now, NULL), RC_OK);
+  expect(s, expected);
+}
+
 void cancel(story *s, const char *query, const char *expected) {
   assert_int_equal(sched_cancel(s->sched, query_named(query), s->now, NULL), RC_OK);
   expect(s, expected);

@@ -63,6 +63,7 @@ void story_end(story *s);
 void cancel(story *s, const char *query, const char *expected);
 void give_up(story *s, const char *query, rc code, const char *expected);
 void end_query(story *s, const char *query, sched_query_state end, rc code, const char *expected);
+void hold(story *s, const char *query, bool held, const char *expected);
 void done(story *s, const char *attempt, const char *expected);
 void err_in_query(story *s, const char *attempt, const char *expected);
 void lost(story *s, const char *attempt, const char *expected);        /* the worker says so */

@@ -180,6 +180,26 @@ static inline void serve_stream(grpc_call *call, const uint8_t *message, size_t 
   grpc_call_on_drain(call, refill, left);
 }
 
+/* One message of as many bytes as the request says, in pieces of 1000. */
+static inline void refill_piece(grpc_call *call, void *arg) {
+  static const uint8_t block[1000];
+  int *left = arg;
+  size_t n = *left < 1000 ? (size_t)*left : sizeof block;
+  grpc_call_send_piece(call, block, n);
+  *left -= (int)n;
+  if (*left == 0) grpc_call_finish(call, RC_OK, NULL);
+}
+
+static inline void serve_pieces(grpc_call *call, const uint8_t *message, size_t len) {
+  int *left = NEW(int);
+  char *text = mem_strndup((const char *)message, len);
+  *left = atoi(text);
+  free(text);
+  grpc_call_set_data(call, left, end_stream);
+  grpc_call_send_head(call, (size_t)*left);
+  grpc_call_on_drain(call, refill_piece, left);
+}
+
 static inline void upload_open(grpc_call *call, uint64_t len) {
   world *w = grpc_call_user(call);
   if (len == UPLOAD_REFUSED) grpc_call_finish(call, RC_EXHAUSTED, "not that size");
@@ -217,6 +237,7 @@ static const grpc_method WORLD_METHODS[] = {
     {.path = "/t/Fail", .on_request = serve_fail},
     {.path = "/t/Wait", .on_request = serve_wait},
     {.path = "/t/Stream", .on_request = serve_stream},
+    {.path = "/t/Pieces", .on_request = serve_pieces},
     {.path = "/t/Health", .on_request = serve_echo, .no_token = true},
     {.path = "/t/Upload",
      .on_open = upload_open,

@@ -145,6 +145,45 @@ static void ipv6_too(void **state) {
   close(fd);
 }
 
+/* ---- parts of files ---- */
+
+static rc get_part(const char *name, uint64_t first, uint64_t bytes, uint8_t *out, err *e) {
+  char url[256];
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/files/%s", port, name);
+  store_get part = {.url = url, .token = TOKEN, .bytes = bytes, .memory = out, .first = first};
+  return store_get_file(&part, NULL, e);
+}
+
+static void parts_of_files(void **state) {
+  (void)state;
+  static const uint64_t cases[][2] = {{0, 1},           {0, LARGE},
+                                      {LARGE - 1, 1},   {1, LARGE - 1},
+                                      {12345, 1 << 20}, {LARGE - (1 << 17), 1 << 17}};
+  char path[256];
+  uint8_t *whole = malloc(LARGE), *part = malloc(LARGE);
+  int fd = open(at("large", path), O_RDONLY | O_CLOEXEC);
+  assert_int_equal(read(fd, whole, LARGE), LARGE);
+  close(fd);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_int_equal(get_part("large", cases[i][0], cases[i][1], part, NULL), RC_OK);
+    assert_memory_equal(part, whole + cases[i][0], cases[i][1]);
+  }
+  free(whole);
+  free(part);
+}
+
+static void parts_that_are_not_there(void **state) {
+  (void)state;
+  uint8_t part[16];
+  err e = {0};
+  assert_int_equal(get_part("small", 0, SMALL + 1, part, &e), RC_IO);
+  assert_non_null(strstr(e.text, "status 416"));
+  assert_int_equal(get_part("small", SMALL, 1, part, NULL), RC_IO);
+  assert_int_equal(get_part("empty", 0, 1, part, NULL), RC_IO);
+  assert_int_equal(get_part("small", UINT64_MAX / 2, 1, part, NULL), RC_IO);
+  assert_int_equal(get_part("none", 0, 1, part, NULL), RC_NOT_FOUND);
+}
+
 /* ---- many at once, and the end ---- */
 
 static atomic_uint n_good, n_bad;
@@ -230,6 +269,8 @@ int main(void) {
       CASE(files_of_every_size),
       CASE(what_is_not_as_it_should_be),
       CASE(a_file_here_that_cannot_be_written),
+      CASE(parts_of_files),
+      CASE(parts_that_are_not_there),
       CASE(ipv6_too),
       CASE(many_at_once),
       CASE(it_may_end_in_the_middle),

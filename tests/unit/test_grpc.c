@@ -172,6 +172,22 @@ static void a_stream_comes_whole(void **state) {
   world_close(&w);
 }
 
+static void a_message_in_pieces_is_one(void **state) {
+  (void)state;
+  static const char *const sizes[] = {"0", "1", "999", "1000", "1001", "123456", "3000000"};
+  world w;
+  world_open(&w, &(world_config){0});
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    answer a = {0};
+    world_call(&w, &a, "/t/Pieces", sizes[i]);
+    assert_int_equal(a.code, RC_OK);
+    assert_int_equal(a.messages, 1);
+    assert_int_equal(a.bytes, atoi(sizes[i]));
+    buf_deinit(&a.last);
+  }
+  world_close(&w);
+}
+
 static void a_reader_that_stops_costs_one_block(void **state) {
   (void)state;
   world w;
@@ -854,6 +870,7 @@ int main(void) {
       cmocka_unit_test(an_early_answer_stops_the_upload),
       cmocka_unit_test(an_uploader_that_goes_on_is_reset),
       cmocka_unit_test(a_stream_comes_whole),
+      cmocka_unit_test(a_message_in_pieces_is_one),
       cmocka_unit_test(a_reader_that_stops_costs_one_block),
       cmocka_unit_test(a_deadline_ends_both_sides),
       cmocka_unit_test(the_server_enforces_the_deadline),
