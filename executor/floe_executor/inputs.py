@@ -9,7 +9,6 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 
@@ -17,11 +16,7 @@ import polars as pl
 
 from . import leaf
 from .executor_pb2 import Input
-
-SCANS = {
-    False: functools.partial(pl.scan_ipc, glob=False, hive_partitioning=False),
-    True: functools.partial(pl.scan_parquet, glob=False, hive_partitioning=False),
-}
+from .scans import between_stages
 
 # A plan ends with its nodes in slots, that of number 0 empty; by these numbers nodes name others.
 # No text and no frame of a client's plan can look like the beginning: it is not UTF-8.
@@ -78,7 +73,7 @@ def rows_of(given: Input) -> pl.LazyFrame:
     schema = leaf.read_schema(given.schema) if given.schema else None
     if not given.paths:
         return unread(schema)
-    rows = SCANS[given.parquet](list(given.paths))
+    rows = between_stages(given.parquet)(list(given.paths))
     if schema is not None:
         rows = rows.select(schema.names())
     # Makes Polars filter the other side of a join by the keys of this one while it reads.

@@ -12,7 +12,7 @@ import polars as pl
 
 from . import leaf
 from .executor_pb2 import Boundaries, Done, Shuffle, ShuffledFile
-from .inputs import SCANS
+from .scans import between_stages
 
 MAX_SAMPLE = 1 << 17  # keys that boundaries are chosen from
 
@@ -54,7 +54,7 @@ def files_of(directory: str, key: str, partitions: int) -> list[ShuffledFile]:
 
 
 def count(to: Shuffle, done: Done) -> None:
-    scan = SCANS[to.parquet]
+    scan = between_stages(to.parquet)
     counts = [scan(os.path.join(to.directory, file.name)).select(pl.len()) for file in done.shuffled]
     for file, counted in zip(done.shuffled, pl.collect_all(counts)):
         file.rows = counted.item()

@@ -12,7 +12,6 @@ import functools
 import io
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Tuple
 
@@ -20,15 +19,12 @@ import polars as pl
 
 from . import leaf
 from .planning_pb2 import Source
+from .scans import SCANS, WITH_FOOTERS, Scan
 
 MAX_COUNTED_FILES = 64  # of one source, that were not counted before
 MAX_COUNTS = 1 << 16
 MAX_REMEMBERED_BYTES = 8 << 20
 BYTES_OF_A_FILE = 512  # that remembering it takes, about
-COUNTS: dict[str, Callable[[str], pl.LazyFrame]] = {
-    "parquet": functools.partial(pl.scan_parquet, glob=False, hive_partitioning=False),
-    "ipc": functools.partial(pl.scan_ipc, glob=False, hive_partitioning=False),
-}
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ def look(plan: bytes, frame: pl.LazyFrame, schema: pl.Schema) -> Source:
         found.files.add(path=path, bytes=size)
     if scan.hive_parts is not None:
         found.has_hive, found.hive_start = True, scan.file_options.hive_options["hive_start_idx"]
-    if kind in COUNTS and count(found, COUNTS[kind]):
+    if kind in WITH_FOOTERS and count(found, SCANS[kind]):
         found.has_rows = True
         found.rows = sum(file.rows for file in found.files)
     return found
@@ -200,7 +196,7 @@ def size_of(path: str) -> int:
 _counts: dict[Identity, int] = {}  # rows
 
 
-def count(found: Source, scan: Callable[[str], pl.LazyFrame]) -> bool:
+def count(found: Source, scan: Scan) -> bool:
     """The rows of each file, from its footer; False when that would take long."""
     keys = [identity(file.path) for file in found.files]
     new = [i for i, key in enumerate(keys) if key not in _counts]

@@ -13,7 +13,7 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -22,6 +22,7 @@ from . import capture, describe, explain, inputs, output, stream
 from .executor_pb2 import Done, Input, Run
 from .planning_pb2 import CaptureRequest, DescribeRequest, ExplainRequest, HeadsRequest, HeadsResponse
 from .interrupt import Interrupt
+from .scans import SCANS
 
 # cluster.Engine; AUTO is streaming, as in Polars itself from 2.0 on.
 ENGINES = {0: "streaming", 1: "streaming", 2: "in-memory"}
@@ -50,13 +51,6 @@ MAX_MESSAGE = 16 << 20  # with MAX_HEAD, well within a frame
 MAX_HEAD = 8 << 20
 MAX_ANSWER = 32 << 20
 MAX_COUNTED_TEXT = 1 << 30  # bytes of CSV or NDJSON that are worth reading to count their rows
-
-SCANS: dict[str, Callable[[str], pl.LazyFrame]] = {
-    "parquet": functools.partial(pl.scan_parquet, glob=False, hive_partitioning=False),
-    "ipc": functools.partial(pl.scan_ipc, glob=False, hive_partitioning=False),
-    "csv": functools.partial(pl.scan_csv, glob=False, infer_schema=False),
-    "ndjson": pl.scan_ndjson,
-}
 
 
 class Plan:
