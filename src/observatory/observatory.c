@@ -44,8 +44,9 @@ static void reply_query(http_reply *reply, const observatory_source *from, const
   free(id);
 }
 
-static void on_get(void *arg, const char *path, http_reply *reply) {
+static void on_get(void *arg, const http_request *request, http_reply *reply) {
   const observatory *o = arg;
+  const char *path = http_request_path(request);
   const observatory_source *from = &o->source;
   static const char QUERY[] = "/api/v1/query/";
   if (!strcmp(path, "/api/v1/cluster"))
