@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,24 @@ from equality import assert_same
 from processes import Process
 
 UpCluster.executor_nice = None
-__all__ = ["DATA", "FLOE", "FORCED", "Process", "ServiceCluster", "UpCluster", "assert_same", "open_folder", "pdsh", "running", "temporary_folder"]
+__all__ = ["DATA", "FLOE", "FORCED", "Process", "ServiceCluster", "UpCluster", "assert_same", "open_folder", "pdsh", "pdsh_options", "running", "temporary_folder"]
 
 DATA = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "floe/pdsh"  # tables, kept
+
+
+def pdsh_options(description: str, runs: int) -> argparse.ArgumentParser:
+    """Which queries, over which tables, how often."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1, help="TPC-H scale factor")
+    parser.add_argument("--runs", type=int, default=runs, help="counted rounds")
+    parser.add_argument("--layout", choices=pdsh.LAYOUTS, default="split", help="split: 16 files for each table")
+    parser.add_argument("--queries", type=_numbers, default=[n for n, _ in pdsh.queries()])
+    parser.add_argument("--data", type=Path, default=DATA, help=f"where the tables are kept (default {DATA})")
+    return parser
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(n) for n in text.split(",")]
 
 
 @contextmanager

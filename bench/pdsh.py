@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 import polars as pl
-from common import DATA, UpCluster, assert_same, pdsh, running
+from common import UpCluster, assert_same, pdsh, pdsh_options, running
 
 THREADS = 2
 
@@ -111,12 +111,7 @@ def show(name: str, local: tuple[float, float], far: tuple[float, float]) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, default=1, help="TPC-H scale factor")
-    parser.add_argument("--runs", type=int, default=5, help="counted rounds")
-    parser.add_argument("--layout", choices=pdsh.LAYOUTS, default="split", help="split: 16 files for each table")
-    parser.add_argument("--queries", default=",".join(str(n) for n, _ in pdsh.queries()))
-    parser.add_argument("--data", type=Path, default=DATA, help=f"where the tables are kept (default {DATA})")
+    parser = pdsh_options(__doc__, runs=5)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     bench = Bench(options.data / f"scale-{options.scale:g}", options.layout, options.scale)
@@ -125,7 +120,7 @@ def main() -> None:
         return
 
     pdsh.generate(bench.folder, bench.scale, [bench.layout])
-    numbers = [int(n) for n in options.queries.split(",")]
+    numbers = options.queries
     locally, distributed = ({n: Times() for n in numbers} for _ in range(2))
     with tempfile.TemporaryDirectory() as folder, running("pdsh") as cluster:
         local = Local(bench, Path(folder) / "answer.parquet")

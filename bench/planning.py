@@ -11,15 +11,13 @@ brackets is what of the step was spent in the executor; the rest is its way ther
 
 from __future__ import annotations
 
-import argparse
 import json
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from common import DATA, UpCluster, pdsh, running
+from common import UpCluster, pdsh, pdsh_options, running
 
 PIECES = ("parse", "describe", "cut", "capture", "write", "total")
 
@@ -61,16 +59,10 @@ def show(name: str, planned: Planned) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, default=1, help="TPC-H scale factor")
-    parser.add_argument("--runs", type=int, default=9, help="counted rounds")
-    parser.add_argument("--layout", choices=pdsh.LAYOUTS, default="split", help="split: 16 files for each table")
-    parser.add_argument("--queries", default=",".join(str(n) for n, _ in pdsh.queries()))
-    parser.add_argument("--data", type=Path, default=DATA, help=f"where the tables are kept (default {DATA})")
-    options = parser.parse_args()
+    options = pdsh_options(__doc__, runs=9).parse_args()
     folder = options.data / f"scale-{options.scale:g}"
     pdsh.generate(folder, options.scale, [options.layout])
-    numbers = [int(n) for n in options.queries.split(",")]
+    numbers = options.queries
     runs: dict[int, list[Planned]] = {n: [] for n in numbers}
     with running("planning") as cluster:
         context = cluster.context()

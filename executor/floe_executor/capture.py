@@ -23,6 +23,7 @@ import polars as pl
 
 from . import leaf
 from .inputs import in_place, unread
+from .scans import unopened
 from .planning_pb2 import CapturedStage, CapturedUse, CaptureRequest, CaptureResponse, LeafUse, StagePlan
 
 MAX_LIMIT = 1 << 62  # more is no limit: the rows after an offset
@@ -110,8 +111,8 @@ def shown_path(number: int) -> str:
 
 
 def shown(number: int, schema: pl.Schema) -> pl.LazyFrame:
-    """No file is opened, for the schema is known. Without a path Polars would see that it is empty."""
-    return pl.scan_parquet([shown_path(number)], schema=schema, glob=False, hive_partitioning=False)
+    """Without a path Polars would see that it is empty."""
+    return unopened([shown_path(number)], schema)
 
 
 def ends_of(rows: pl.LazyFrame, flags: pl.QueryOptFlags) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from .inputs import in_place
 from .plan_text import Node
 from .planning_pb2 import EXCHANGE_BROADCAST, EXCHANGE_HASH, EXCHANGE_LOCAL, EXCHANGE_NONE, EXCHANGE_RANGE, EXCHANGE_SINGLE
 from .planning_pb2 import ExplainedStage, ExplainRequest, ExplainResponse
+from .scans import unopened
 
 PARTITIONING = {
     EXCHANGE_LOCAL: "Local",
@@ -114,9 +115,7 @@ class Stage:
 def explained(stage: ExplainedStage, **how: Any) -> str:
     """Leaves are scans of files that do not exist, known by their names."""
     scans = {
-        use.leaf: pl.scan_parquet(
-            f"leaf {use.leaf}", schema=leaf.read_schema(use.schema), glob=False, hive_partitioning=False
-        ).serialize()
+        use.leaf: unopened([f"leaf {use.leaf}"], leaf.read_schema(use.schema)).serialize()
         for use in stage.leaves
     }
     return pl.LazyFrame.deserialize(io.BytesIO(in_place(stage.plan, scans))).explain(**how)

@@ -16,7 +16,7 @@ import polars as pl
 
 from . import leaf
 from .executor_pb2 import Input
-from .scans import between_stages
+from .scans import between_stages, unopened
 
 # A plan ends with its nodes in slots, that of number 0 empty; by these numbers nodes name others.
 # No text and no frame of a client's plan can look like the beginning: it is not UTF-8.
@@ -64,7 +64,7 @@ def slot(number: int) -> bytes:
 
 def unread(schema: pl.Schema) -> pl.LazyFrame:
     """No rows. Polars looks through it several times faster than it asks a leaf."""
-    return pl.scan_parquet([], schema=schema, glob=False, hive_partitioning=False)
+    return unopened([], schema)
 
 
 def rows_of(given: Input) -> pl.LazyFrame:

@@ -68,23 +68,19 @@ static Planning__LeafUse *use_of(arena *a, const stage_leaf *l) {
   return use;
 }
 
-static rc stage_plan(request *q, const stage *st, Planning__StagePlan **out, err *e) {
+static rc stage_plan(request *q, const stage *st, Planning__StagePlan **out) {
   Planning__StagePlan *p = *out = ARENA_NEW(q->a, Planning__StagePlan, 1);
   planning__stage_plan__init(p);
   q->st = st;
   const dsl_node *tree = dsl_replace(q->a, st->tree, source_leaf, q);
   TRY(q->outcome);
-  TRY(describe_write(tree, q->header, q->a, &p->plan, e));
+  TRY(describe_write(tree, q->header, q->a, &p->plan, q->e));
   p->n_leaves = st->n_leaves;
   p->leaves = ARENA_NEW(q->a, Planning__LeafUse *, st->n_leaves + 1);
   for (size_t i = 0; i < st->n_leaves; i++) p->leaves[i] = use_of(q->a, st->leaves[i]);
   const stage_output *o = &st->output;
   p->n_keys = o->range.data ? 1 : o->n_keys;
-  p->keys = ARENA_NEW(q->a, ProtobufCBinaryData, p->n_keys + 1);
-  for (size_t i = 0; i < p->n_keys; i++) {
-    plan_bytes key = o->range.data ? o->range : o->keys[i];
-    p->keys[i] = (ProtobufCBinaryData){key.len, (uint8_t *)(uintptr_t)key.data};
-  }
+  p->keys = describe_binaries(q->a, o->range.data ? &o->range : o->keys, p->n_keys);
   return RC_OK;
 }
 
@@ -104,7 +100,7 @@ rc stages_capture_request(const stage_graph *g, const described *d, const uint8_
   request q = {
       .g = g, .d = d, .header = header, .a = a, .out = out, .n_leaves = leaves_in(g), .e = e};
   for (; out->n_stages < g->n; out->n_stages++)
-    TRY(stage_plan(&q, g->stages[out->n_stages], &out->stages[out->n_stages], e));
+    TRY(stage_plan(&q, g->stages[out->n_stages], &out->stages[out->n_stages]));
   return RC_OK;
 }
 
@@ -147,12 +143,12 @@ static const Planning__CapturedUse *use_in(const Planning__CapturedStage *s, uin
   return NULL;
 }
 
-/* Above each leaf the select that gives it the columns which the plan names. */
 typedef struct wanted {
   const Planning__CapturedStage *stage;
   arena *a;
 } wanted;
 
+/* Above each leaf the select that gives it the columns which the plan names. */
 static const dsl_node *with_columns(void *arg, const dsl_node *n) {
   const wanted *w = arg;
   uint32_t number;

@@ -33,6 +33,12 @@ fragment fragment_wrapped(cut *c, fragment f, fragment_wrap *wrap, const void *a
   return f;
 }
 
+fragment fragment_by_parts(cut *c, fragment f, fragment_wrap *wrap, const void *arg) {
+  fragment out = fragment_wrapped(c, f, wrap, arg);
+  out.divisible = f.divisible;
+  return out;
+}
+
 fragment fragment_on_top(cut *c, fragment f, const dsl_node *n) {
   return fragment_wrapped(c, f, wrap_node, n);
 }
@@ -268,8 +274,7 @@ static rc cut_rows(cut *c, const dsl_node *n, order need, fragment *out) {
   if (!facts.pure && f.spread == SPREAD_REPLICATED) f.spread = SPREAD_ONE;
   f.determinate &= facts.pure;
   cut_decided(c, RULE_ROWS);
-  *out = fragment_on_top(c, f, n);
-  out->divisible = f.divisible;
+  *out = fragment_by_parts(c, f, wrap_node, n);
   return RC_OK;
 }
 

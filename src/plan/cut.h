@@ -51,7 +51,7 @@ typedef struct fragment {
   const dsl_node *node; /* of the client's plan, if its rows are those of that node */
   /* A leaf, by its number + 1, whose rows of one partition may go to several tasks, each of which
    * has the other leaves' rows of it all; 0: there is none. Whatever is put on top of a fragment
-   * ends this, unless its rule knows better. */
+   * ends this, but for fragment_by_parts. */
   uint32_t divisible;
 } fragment;
 
@@ -89,6 +89,8 @@ fragment fragment_on_top(cut *c, fragment f, const dsl_node *n);
 /* The same for nodes that are made: wrap makes one above a tree. */
 typedef const dsl_node *fragment_wrap(cut *c, const void *arg, const dsl_node *tree);
 fragment fragment_wrapped(cut *c, fragment f, fragment_wrap *wrap, const void *arg);
+/* For what may work on any part of a task's rows alone: the fragment stays divisible. */
+fragment fragment_by_parts(cut *c, fragment f, fragment_wrap *wrap, const void *arg);
 /* Its columns are others now. */
 void fragment_forget_keys(fragment *f);
 /* On one task from here on, for a node that needs all rows. */

@@ -67,9 +67,7 @@ rc cut_aggregates(cut *c, const dsl_node *n, fragment *out, bool *done) {
   if (f.spread != SPREAD_PARTS) {
     cut_inputs_on_one(c, n, &f, out);
   } else {
-    uint32_t divisible = f.divisible;
-    f = fragment_wrapped(c, f, wrap_select, &(exprs){split.partial, split.n_partial});
-    f.divisible = divisible;
+    f = fragment_by_parts(c, f, wrap_select, &(exprs){split.partial, split.n_partial});
     f = exchange_gather(c, f, "select: partial aggregates of each part");
     cut_decided(c, RULE_SELECT_HALVES);
     c->g->halved |= split.rules;
@@ -115,7 +113,6 @@ static bool in_any_order(const plan_bytes *items, size_t n) {
   return true;
 }
 
-/* The keys under their input's names, when all are plain columns. */
 static bool has_selectors(cut *c, plan_bytes list) {
   plan_bytes *items;
   size_t n;
@@ -195,9 +192,7 @@ static void group_in_halves(cut *c, const grouping *g, const aggregate_split *sp
   half partial = {g->keys, split->partial, NULL, g->n_keys, split->n_partial, 0};
   plan_bytes *columns = columns_of(c, &g->names);
   half final = {columns, split->final, split->having, g->n_keys, split->n_final, split->n_having};
-  uint32_t divisible = f.divisible;
-  f = fragment_wrapped(c, f, wrap_group_by, &partial);
-  f.divisible = divisible;
+  f = fragment_by_parts(c, f, wrap_group_by, &partial);
   fragment_forget_keys(&f);
   f = exchange_hash(c, f, columns, g->n_keys, split->order,
                     "group by: partial aggregates by hash of the keys");

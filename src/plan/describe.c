@@ -17,13 +17,13 @@ typedef struct asking {
 
 /* ---- questions ---- */
 
-static ProtobufCBinaryData binary(plan_bytes b) {
+ProtobufCBinaryData describe_binary(plan_bytes b) {
   return (ProtobufCBinaryData){b.len, (uint8_t *)(uintptr_t)b.data};
 }
 
-static ProtobufCBinaryData *binaries(arena *a, const plan_bytes *items, size_t n) {
-  ProtobufCBinaryData *out = ARENA_NEW(a, ProtobufCBinaryData, n);
-  for (size_t i = 0; i < n; i++) out[i] = binary(items[i]);
+ProtobufCBinaryData *describe_binaries(arena *a, const plan_bytes *items, size_t n) {
+  ProtobufCBinaryData *out = ARENA_NEW(a, ProtobufCBinaryData, n + 1);
+  for (size_t i = 0; i < n; i++) out[i] = describe_binary(items[i]);
   return out;
 }
 
@@ -34,7 +34,7 @@ static Planning__Question *ask(asking *q, Planning__Node *to, Planning__Question
   Planning__Question *question = ARENA_NEW(q->a, Planning__Question, 1);
   planning__question__init(question);
   question->kind = kind;
-  question->exprs = binaries(q->a, exprs, n);
+  question->exprs = describe_binaries(q->a, exprs, n);
   question->n_exprs = n;
   more[to->n_questions++] = question;
   to->questions = more;
@@ -103,7 +103,7 @@ static void ask_join_keys(asking *q, Planning__Node *to, const dsl_node *n) {
       !n_left)
     return;
   Planning__Question *question = ask(q, to, PLANNING__QUESTION__KIND__JOIN_KEYS, left, n_left);
-  question->other = binaries(q->a, right, n_right);
+  question->other = describe_binaries(q->a, right, n_right);
   question->n_other = n_right;
 }
 

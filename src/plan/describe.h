@@ -42,6 +42,9 @@ const described_node *describe_find(const described *d, const dsl_node *n);
  * NULL: it was not asked. */
 const Planning__Answer *describe_answer(const described_node *n, Planning__Question__Kind kind,
                                         uint32_t input, plan_bytes expr);
+/* Views, for a message; binaries in the arena. */
+ProtobufCBinaryData describe_binary(plan_bytes b);
+ProtobufCBinaryData *describe_binaries(arena *a, const plan_bytes *items, size_t n);
 plan_bytes describe_all_columns(void); /* the expression pl.all() */
 /* The dtype of a column of the node's output; NULL: there is none of that name. */
 const char *describe_dtype(const described_node *n, expr_name column);

@@ -45,9 +45,8 @@ static double of_binary(plan_bytes binary, int depth) {
   plan_bytes left = plan_part(binary, "left"), right = plan_part(binary, "right");
   plan_bytes op = plan_part(binary, "op");
   if (is_and(binary)) return selectivity(left, depth + 1) * selectivity(right, depth + 1);
-  if (plan_value_is(op, "Or") || plan_value_is(op, "LogicalOr")) {
+  if (plan_value_is(op, "Or") || plan_value_is(op, "LogicalOr"))
     return either(selectivity(left, depth + 1), selectivity(right, depth + 1));
-  }
   if (is_value(left) || is_value(right))
     return look_up(COMPARED_WITH_VALUE, 2, op, VALUE_GUESS_PERCENT);
   return look_up(COMPARED_WITH_COLUMN, 2, op, COLUMN_GUESS_PERCENT);

@@ -183,13 +183,13 @@ fragment exchange_materialise(cut *c, fragment f, const char *why) {
 
 /* ---- the end ---- */
 
-/* Each time that a tree reads other stages is a leaf of its own: it may want other columns than the
- * next time. */
 typedef struct owner {
   cut *c;
   stage *st;
 } owner;
 
+/* Each time that a tree reads other stages is a leaf of its own: it may want other columns than the
+ * next time. */
 static const dsl_node *own_leaf(void *arg, const dsl_node *n) {
   cut *c = ((owner *)arg)->c;
   stage *st = ((owner *)arg)->st;

@@ -99,15 +99,11 @@ static Planning__Exchange read_by(const stage_leaf *l) {
   return written(l->producers[0]);
 }
 
-static ProtobufCBinaryData bytes_of(plan_bytes b) {
-  return (ProtobufCBinaryData){b.len, (uint8_t *)(uintptr_t)b.data};
-}
-
 static Planning__ExplainedLeaf *explained_leaf(arena *a, const stage_leaf *l) {
   Planning__ExplainedLeaf *out = ARENA_NEW(a, Planning__ExplainedLeaf, 1);
   planning__explained_leaf__init(out);
   out->leaf = l->number;
-  out->schema = bytes_of(l->schema);
+  out->schema = describe_binary(l->schema);
   out->read = read_by(l);
   out->n_producers = l->n_producers;
   out->producers = ARENA_NEW(a, uint32_t, l->n_producers);
@@ -124,9 +120,8 @@ static Planning__ExplainedStage *explained_stage(arena *a, const stage *st) {
   for (; out->n_leaves < st->n_leaves; out->n_leaves++)
     out->leaves[out->n_leaves] = explained_leaf(a, st->leaves[out->n_leaves]);
   out->output = written(st);
-  out->keys = ARENA_NEW(a, ProtobufCBinaryData, st->output.n_keys + 1);
-  for (; out->n_keys < st->output.n_keys; out->n_keys++)
-    out->keys[out->n_keys] = bytes_of(st->output.keys[out->n_keys]);
+  out->n_keys = st->output.n_keys;
+  out->keys = describe_binaries(a, st->output.keys, st->output.n_keys);
   return out;
 }
 

@@ -221,12 +221,14 @@ static uint32_t choose_partitions(const execution *x) {
   return n > MOST_PARTITIONS ? MOST_PARTITIONS : (uint32_t)n;
 }
 
+enum { SINGLE_WORKER_FACTOR = 16 }; /* where the client says that one worker may do it */
+
 uint32_t execution_single_worker_factor(const execution *x) {
   switch (x->q->settings.single_worker_ops) {
   case CLIENT__SINGLE_WORKER_OPS__SWO_FORBID:
     return 0;
   case CLIENT__SINGLE_WORKER_OPS__SWO_ALLOW:
-    return 16;
+    return SINGLE_WORKER_FACTOR;
   default:
     return 1;
   }

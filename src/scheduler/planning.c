@@ -7,10 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-  PLAN_MEMORY_BYTES = 64 * 1024,
-  WORTH_BYTES = 1024 * 1024, /* frames inside a plan: fewer are not worth a question */
-};
+enum { WORTH_BYTES = 1024 * 1024 }; /* frames inside a plan: fewer are not worth a question */
 
 /* ---- is it for us? ---- */
 
@@ -86,7 +83,6 @@ static rc parse(planning *p, const conf *c, bool streams, bool runs, err *e) {
   if (streams) p->root = stages_below_sink(p->root);
   TRY(check_worth(c, p->root, p->plan.len, e));
   Planning__DescribeRequest request;
-  planning__describe_request__init(&request);
   TRY(describe_request(stages_below_sink(p->root), p->header, &p->arena, &p->described, &request,
                        e));
   request.streamed = streams && runs;
@@ -123,7 +119,6 @@ static rc ask_capture(planning *p, err *e) {
   p->cut_text = text_of(p, &p->graph);
   if (!planning_asks(p)) return RC_OK;
   Planning__CaptureRequest request;
-  planning__capture_request__init(&request);
   TRY(stages_capture_request(&p->graph, &p->described, p->header, &p->arena, &request, e));
   request.has_optimization_flags = p->has_optimization_flags;
   request.optimization_flags = p->optimization_flags;

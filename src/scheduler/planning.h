@@ -25,7 +25,11 @@ typedef struct planned_graph {
   struct planned_graph *older;
 } planned_graph;
 
-enum { PLANNING_MAX_REVISIONS = 2 };
+enum {
+  PLAN_MEMORY_BYTES =
+      64 * 1024, /* larger plans and questions are files, and are read on the pool */
+  PLANNING_MAX_REVISIONS = 2,
+};
 
 typedef struct planning {
   arena arena; /* all below lives in it, but the answers and the spools */

@@ -13,7 +13,6 @@
 enum {
   MOST_KEPT_BYTES = 64 * 1024 * 1024, /* of all queries together */
   MOST_BYTES = 8 * 1024 * 1024,       /* of a question that the loop may write */
-  PLAN_MEMORY_BYTES = 64 * 1024,
   FIRST_OF_ALL = INT32_MAX, /* an inquiry's priority: it takes a moment, and somebody waits */
 };
 
@@ -45,7 +44,7 @@ rc plans_request(plan_bytes plan, const planning *p, plans_wish wish, buf *out, 
   arena a = {0};
   Planning__ExplainRequest m;
   planning__explain_request__init(&m);
-  m.plan = (ProtobufCBinaryData){plan.len, (uint8_t *)(uintptr_t)plan.data};
+  m.plan = describe_binary(plan);
   m.dot = !wish.as_text;
   m.physical = wish.physical;
   rc r = p && wish.physical ? put_stages(&m, p, &a, e) : RC_OK;

@@ -19,9 +19,8 @@ enum {
   PLAN_FIELD = 2,
   MOST_TTL_S = 365 * 24 * 3600,
   MAX_REST_BYTES = 1024 * 1024,
-  MAX_INFO_BYTES = 8 * 1024,     /* labels, lineage: kept as long as the query is remembered */
-  MAX_LABELS = 64,               /* the client's own limit */
-  PLAN_MEMORY_BYTES = 64 * 1024, /* larger plans are files, and are read on the pool */
+  MAX_INFO_BYTES = 8 * 1024, /* labels, lineage: kept as long as the query is remembered */
+  MAX_LABELS = 64,           /* the client's own limit */
 };
 
 typedef struct submission {

@@ -25,6 +25,8 @@ import pytest
 pytest.register_assert_rewrite("equality")
 from cluster import SLOWNESS, Cluster, ServiceCluster, UpCluster, open_folder, temporary_folder
 from frames import Data
+from local_cluster import LocalCluster
+from shapes import Tables
 
 TEST_SECONDS = 120
 
@@ -66,7 +68,7 @@ def _limit(request: pytest.FixtureRequest) -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def _until_stopped(cluster: Cluster) -> Iterator[Any]:
+def until_stopped(cluster: Cluster) -> Iterator[Any]:
     yield cluster
     wrong = cluster.stop()
     if wrong:
@@ -76,13 +78,13 @@ def _until_stopped(cluster: Cluster) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[UpCluster]:
     """`floe up`, two workers with one thread each, results in a local folder."""
-    yield from _until_stopped(UpCluster("local"))
+    yield from until_stopped(UpCluster("local"))
 
 
 @pytest.fixture(scope="session")
 def storage_cluster() -> Iterator[UpCluster]:
     """`floe up` with results in SeaweedFS."""
-    yield from _until_stopped(UpCluster("storage", storage=True))
+    yield from until_stopped(UpCluster("storage", storage=True))
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,21 @@ def data() -> Iterator[Data]:
     folder = temporary_folder("data")
     yield Data.write(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def tables() -> Iterator[Tables]:
+    folder = open_folder(temporary_folder("tables"))
+    yield Tables.write(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[LocalCluster]:
+    """Stages without a cluster: see stages.py."""
+    cluster = LocalCluster()
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture

@@ -107,13 +107,6 @@ def test_frame(frame: Frame, remote: Remote, data: Data) -> None:
     check(door_for(FRAMES, frame), remote, query, local(query), ordered=frame.ordered)
 
 
-@pytest.fixture(scope="session")
-def tables() -> Iterator[Tables]:
-    folder = open_folder(temporary_folder("collected"))
-    yield Tables.write(folder)
-    shutil.rmtree(folder)
-
-
 @cache
 def expected(shape: Shape, tables: Tables) -> Any:
     return local(without_enums(shape.build(tables)))

@@ -29,13 +29,6 @@ LIMITS = {
 
 
 @pytest.fixture(scope="session")
-def local() -> Iterator[LocalCluster]:
-    cluster = LocalCluster()
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture(scope="session")
 def tables() -> Iterator[Path]:
     folder = temporary_folder("planner")
     pdsh.generate(folder, SCALE, row_group_size=20_000)

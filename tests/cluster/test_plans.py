@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import grpc
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import FLOE, UpCluster, files_below
-from conftest import Remote
+from cluster import FLOE, Cluster, UpCluster, files_below
+from conftest import Remote, until_stopped
 from polars_cloud.query.dst import ParquetDst, TmpDst
 from processes import wait_until
 from shapes import SHAPES, Tables
@@ -33,17 +33,12 @@ FORCED = {"small_rows": 0, "replicate_rows": 0, "broadcast_rows": 0, "task_bytes
 @pytest.fixture(scope="module")
 def planner() -> Iterator[UpCluster]:
     """Everything is distributed."""
-    cluster = UpCluster("plans", planner=FORCED)
-    yield cluster
-    if wrong := cluster.stop():
-        pytest.fail("\n".join(wrong))
+    yield from until_stopped(UpCluster("plans", planner=FORCED))
 
 
 @pytest.fixture
-def runner(planner: UpCluster) -> Iterator[Remote]:
-    made = Remote(planner)
-    yield made
-    made.clean()
+def runner(planner: UpCluster, remote_to: Callable[[Cluster], Remote]) -> Remote:
+    return remote_to(planner)
 
 
 @pytest.fixture

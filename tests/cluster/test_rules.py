@@ -7,7 +7,6 @@ fires is one that nothing tests.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pdsh
 import polars as pl
 import pytest
-from cluster import open_folder, temporary_folder
+from cluster import open_folder
 from frames import FRAMES, Data
 from local_cluster import Limits, LocalCluster, NotPlanned
 from random_data import Sources
@@ -27,13 +26,6 @@ RANDOM_PLANS = 100
 HASH = Limits()
 BROADCAST = Limits(partitions=7, broadcast_rows=10**12)
 MIXED = Limits(replicate_rows=1000, broadcast_rows=20_000)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = open_folder(temporary_folder("rules"))
-    yield made
-    shutil.rmtree(made)
 
 
 def queries(folder: Path, data: Data) -> Iterator[tuple[pl.LazyFrame, Limits]]:

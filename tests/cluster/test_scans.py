@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from cluster import temporary_folder
 from equality import assert_same
 from local_cluster import Limits, LocalCluster
 from scans import SCANS, Scan
 
 LIMITS = (Limits(partitions=2), Limits(partitions=3, pushdown=False), Limits(partitions=7, broadcast_rows=100))
-
-
-@pytest.fixture(scope="module")
-def local() -> Iterator[LocalCluster]:
-    cluster = LocalCluster()
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    folder = temporary_folder("scans")
-    yield folder
-    shutil.rmtree(folder)
 
 
 Query = Callable[[pl.LazyFrame, str, str], pl.LazyFrame]  # of the scan, its first column and its last

@@ -4,22 +4,12 @@ SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from cluster import open_folder, temporary_folder
 from conftest import FORCED, Remote, in_turn
 from equality import Answer, check, local_answer
 from shapes import PAIRS, SHAPES, Shape, Tables
-
-
-@pytest.fixture(scope="session")
-def tables() -> Iterator[Tables]:
-    folder = open_folder(temporary_folder("shapes"))
-    yield Tables.write(folder)
-    shutil.rmtree(folder)
 
 
 @cache
