@@ -23,7 +23,7 @@ import polars_cloud as pc
 import pytest
 
 pytest.register_assert_rewrite("equality")
-from cluster import SLOWNESS, Cluster, ServiceCluster, UpCluster, open_folder, temporary_folder
+from cluster import SLOWNESS, Cluster, ServiceCluster, UpCluster, files_below, open_folder, temporary_folder
 from frames import Data
 from local_cluster import LocalCluster
 from shapes import Tables
@@ -68,8 +68,11 @@ def _limit(request: pytest.FixtureRequest) -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def until_stopped(cluster: Cluster) -> Iterator[Any]:
+def until_stopped(cluster: Cluster, *, keeps_results: bool = False) -> Iterator[Any]:
+    """`keeps_results`: where clients cannot delete them, or do not."""
     yield cluster
+    if keeps_results:
+        cluster.expected_leftovers = sum(p.is_file() for p in files_below(cluster.results))
     wrong = cluster.stop()
     if wrong:
         pytest.fail(f"{cluster.name}, logs {cluster.logs()}:\n" + "\n".join(wrong), pytrace=False)

@@ -12,21 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import OLD_PYTHON, UpCluster, files_below
+from cluster import OLD_PYTHON, UpCluster
+from conftest import until_stopped
 
 CASES = ["quickstart", "execute", "sinks", "show", "plans", "errors", "udf", "udf_error", "cancel"]
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[UpCluster]:
-    cluster = UpCluster("old-client")
-    yield cluster
-    for file in files_below(cluster.results):
-        if file.is_file():
-            cluster.expected_leftovers += 1
-    wrong = cluster.stop()
-    if wrong:
-        pytest.fail("\n".join(wrong), pytrace=False)
+    yield from until_stopped(UpCluster("old-client"), keeps_results=True)
 
 
 def run(python: Path | str, case: str, cluster: UpCluster, folder: Path) -> None:
