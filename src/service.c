@@ -5,6 +5,7 @@
  * them, and on SIGTERM stops them in the reverse order. */
 #include "service.h"
 
+#include "auth/auth.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -30,6 +31,7 @@ extern char **environ;
 typedef struct service {
   uv_loop_t loop;
   conf *conf;
+  auth *client_auth, *rest_auth; /* NULL: everybody may ask; rest_auth: nothing of its own */
   scheduler *scheduler;
   worker *worker;
   observatory *observatory;
@@ -96,15 +98,26 @@ static rc load(const char *file, service *s, err *e) {
 static char *cluster_json(const void *s) {
   return scheduler_cluster_json(s);
 }
-static char *queries_json(const void *s) {
-  return scheduler_queries_json(s);
+static char *queries_json(const void *s, const char *user) {
+  return scheduler_queries_json(s, user);
 }
-static char *query_json(const void *s, const char *id) {
-  return scheduler_query_json(s, id);
+static char *query_json(const void *s, const char *id, const char *user) {
+  return scheduler_query_json(s, id, user);
 }
 
-static char *stages_json(const void *s, const char *id) {
-  return scheduler_stages_json(s, id);
+static char *stages_json(const void *s, const char *id, const char *user) {
+  return scheduler_stages_json(s, id, user);
+}
+
+static rc start_leader(service *s, err *e) {
+  const conf *c = s->conf;
+  TRY(auth_new(&s->loop, &c->scheduler.client_auth, &s->client_auth, e));
+  TRY(scheduler_new(&s->loop, c, s->client_auth, &s->scheduler, e));
+  if (!c->observatory.enabled || !c->observatory.rest_enabled) return RC_OK;
+  TRY(auth_new(&s->loop, &c->observatory.rest_auth, &s->rest_auth, e));
+  observatory_source source = {cluster_json, queries_json, query_json, stages_json, s->scheduler};
+  return observatory_new(&s->loop, c, s->rest_auth ? s->rest_auth : s->client_auth, &source,
+                         &s->observatory, e);
 }
 
 static rc start(service *s, err *e) {
@@ -113,11 +126,7 @@ static rc start(service *s, err *e) {
     return ERR(e, RC_INVALID, "nothing is enabled; set scheduler.enabled or worker.enabled");
   if (!c->cluster.token)
     LOG_WARN("no cluster.token: every program that reaches 5050 and 5052 can join or run tasks");
-  if (c->scheduler.enabled) TRY(scheduler_new(&s->loop, c, &s->scheduler, e));
-  if (c->scheduler.enabled && c->observatory.enabled && c->observatory.rest_enabled) {
-    observatory_source source = {cluster_json, queries_json, query_json, stages_json, s->scheduler};
-    TRY(observatory_new(&s->loop, c, &source, &s->observatory, e));
-  }
+  if (c->scheduler.enabled) TRY(start_leader(s, e));
   if (c->worker.enabled) TRY(worker_new(&s->loop, c, &s->worker, e));
   return RC_OK;
 }
@@ -137,6 +146,8 @@ static void stop(service *s) {
   if (s->worker) worker_shutdown(s->worker, on_component_done, s);
   if (s->observatory) observatory_shutdown(s->observatory, on_component_done, s);
   if (s->scheduler) scheduler_shutdown(s->scheduler, on_component_done, s);
+  auth_stop(s->client_auth);
+  auth_stop(s->rest_auth);
 }
 
 static void on_signal(uv_signal_t *h, int number) {
@@ -166,6 +177,8 @@ static int run(service *s) {
   uv_run(&s->loop, UV_RUN_DEFAULT);
   worker_free(s->worker);
   scheduler_free(s->scheduler);
+  auth_free(s->client_auth);
+  auth_free(s->rest_auth);
   uv_loop_close(&s->loop);
   return r == RC_OK && !s->stopping ? 0 : 1;
 }

@@ -247,3 +247,24 @@ void conf_free(conf *c) {
   assign_free_all(c);
   free(c);
 }
+
+/* ---- lists ---------------------------------------------------------------------------------- */
+
+bool conf_list_next(const char **at, const char **word, size_t *len) {
+  *len = 0;
+  while (*at && **at && !*len) {
+    *at += strspn(*at, ", \t");
+    *word = *at;
+    *at += strcspn(*at, ",");
+    *len = (size_t)(*at - *word);
+    while (*len && strchr(" \t", (*word)[*len - 1])) --*len;
+  }
+  return *len > 0;
+}
+
+bool conf_list_has(const char *words, const char *word) {
+  const char *found;
+  for (size_t len; conf_list_next(&words, &found, &len);)
+    if (strlen(word) == len && !memcmp(found, word, len)) return true;
+  return false;
+}

@@ -49,6 +49,14 @@ typedef struct conf_tls { /* both NULL: plaintext */
   char *certificate_key_file, *private_key_file;
 } conf_tls;
 
+typedef struct conf_auth { /* all NULL: everybody may ask */
+  char *token_file, *admins;
+  struct {
+    char *url, *issuers, *audience; /* url also "file:///…" */
+    char *user_claim;               /* default "sub" */
+  } jwks;
+} conf_auth;
+
 typedef struct conf {
   char *cluster_id, *instance_id;
   int64_t memory_limit_bytes; /* 0: what the cgroup or the machine allows */
@@ -68,10 +76,11 @@ typedef struct conf {
     int64_t max_finished_queries; /* remembered after their end; default 1000 */
     conf_address client_service, worker_service; /* 0.0.0.0:5051, 0.0.0.0:5050 */
     conf_tls client_tls;
+    conf_auth client_auth;
     conf_location anonymous_results;
     int64_t partitions_per_worker; /* default 1 */
-    struct { /* results that the client streams */
-      int64_t ttl_ms;      /* unread ones are kept so long; default 1 h */
+    struct {                       /* results that the client streams */
+      int64_t ttl_ms;              /* unread ones are kept so long; default 1 h */
       int64_t quota_bytes; /* a query with so many unread waits for its reader; default 10 GiB */
     } streaming;
     struct {
@@ -101,6 +110,7 @@ typedef struct conf {
     bool enabled, rest_enabled;
     conf_address service, rest; /* 0.0.0.0:5049, 0.0.0.0:3001 */
     conf_tls rest_tls;
+    conf_auth rest_auth; /* all NULL: scheduler.client_auth holds here too */
   } observatory;
 
   struct {
@@ -118,6 +128,11 @@ MUST_CHECK rc conf_load(const char *file, const char *const *environment, conf *
 MUST_CHECK rc conf_load_bytes(const char *name, const char *bytes, size_t len,
                               const char *const *environment, conf **out, buf *notices, err *e);
 void conf_free(conf *c); /* NULL is fine */
+
+/* Words with commas between them. *at starts at the text (NULL: empty); false: there is no more. */
+bool conf_list_next(const char **at, const char **word, size_t *len);
+bool conf_list_has(const char *words, const char *word);
+
 /* docs/reference/settings.md, from the table. */
 void conf_print_reference(buf *out);
 

@@ -154,6 +154,7 @@ void flight_tick(flight *f) {
 flight_result *flight_find(flight *f, grpc_call *call, const char *id) {
   query_id q;
   flight_result *r = uuid_parse(id, &q.u) ? map_get(&f->results, &q, sizeof q) : NULL;
+  if (r && !f->config.may_read(f->config.arg, call, q)) return NULL;
   if (!r) {
     char text[200];
     snprintf(text, sizeof text,

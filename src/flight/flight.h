@@ -25,6 +25,8 @@ typedef struct flight_config {
   uv_loop_t *loop;
   const char *token; /* for the workers' 5053; NULL: none; borrowed */
   void *arg;
+  /* May the caller have the rows of this query? False: the call has its answer. */
+  bool (*may_read)(void *arg, grpc_call *call, query_id id);
   void (*on_read_ended)(void *arg); /* whenever flight_is_busy may have become false */
 } flight_config;
 

@@ -35,6 +35,7 @@ void grpc_call_unref(grpc_call *call) {
   buf_deinit(&call->headers);
   free(call->status_text);
   free(call->details);
+  free(call->identity);
   free(call);
 }
 
@@ -90,6 +91,15 @@ size_t grpc_call_queued(const grpc_call *call) {
 }
 const char *grpc_call_peer(const grpc_call *call) {
   return call->peer;
+}
+
+const char *grpc_call_identity(const grpc_call *call) {
+  return call->identity;
+}
+
+void grpc_call_set_identity(grpc_call *call, char *user_take) {
+  free(call->identity);
+  call->identity = user_take;
 }
 
 void grpc_call_set_data(grpc_call *call, void *data,

@@ -4,6 +4,7 @@
  * All of a client's bytes are judged here: headers when they are complete, the body as it comes.
  * A body is consumed at once, whether a handler takes it in pieces or it is collected within its
  * bounds; so nothing a client sends waits in nghttp2. */
+#include "base/log.h"
 #include "net/bearer.h"
 #include "net/grpc_meta.h"
 #include "net/grpc_server_impl.h"
@@ -69,10 +70,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
   return 0;
 }
 
-static bool token_is_right(const grpc_call *call) {
-  const char *token = call->conn->server->cfg.token;
-  if (!token || call->method->no_token) return true;
-  return bearer_matches(grpc_call_header(call, "authorization"), token);
+static rc authorize(grpc_call *call, err *e) {
+  const grpc_server_config *cfg = &call->conn->server->cfg;
+  if (call->method->no_token) return RC_OK;
+  if (cfg->token && !bearer_matches(grpc_call_header(call, "authorization"), cfg->token))
+    return ERR(e, RC_UNAUTHENTICATED,
+               "expected the header `authorization: Bearer <the server's token>`");
+  return cfg->authorize ? cfg->authorize(call, e) : RC_OK;
 }
 
 static void on_deadline(void *arg) {
@@ -91,14 +95,15 @@ static bool speaks_grpc(const grpc_call *call) {
 
 static void on_headers_complete(grpc_call *call) {
   grpc_server *server = call->conn->server;
+  err e = {0};
   if (!speaks_grpc(call)) return; /* is told so when its request is complete */
   if (call->headers_too_long) {
     grpc_call_abort(call, RC_EXHAUSTED, "the headers are longer than the server has room for");
   } else if (!call->method) {
     refuse_unknown_method(call);
-  } else if (!token_is_right(call)) {
-    grpc_call_abort(call, RC_UNAUTHENTICATED,
-                    "expected the header `authorization: Bearer <the server's token>`");
+  } else if (authorize(call, &e) != RC_OK) {
+    LOG_INFO("call refused", "method", call->method->path, "peer", call->peer, "reason", e.text);
+    grpc_call_abort(call, e.code, e.text);
   } else if (call->bad_timeout) {
     grpc_call_abort(call, RC_INVALID, "grpc-timeout: expected up to 8 digits and one of HMSmun");
   } else if (server->closing) {

@@ -38,7 +38,7 @@ typedef struct grpc_method {
   void (*on_bytes)(grpc_call *call, const uint8_t *data, size_t len);
   void (*on_end)(grpc_call *call);
   uint64_t max_message; /* 0: limits.max_message */
-  bool no_token;        /* may be called without the server's token (health) */
+  bool no_token;        /* everybody may call it (health) */
 } grpc_method;
 
 /* Zero means the default that stands beside it. */
@@ -59,7 +59,9 @@ typedef struct grpc_server_config {
   grpc_limits limits;
   SSL_CTX *tls;      /* NULL: h2c with prior knowledge; borrowed */
   const char *token; /* NULL: none; else calls need `authorization: Bearer <token>`; copied */
-  void *user;        /* for grpc_call_user */
+  /* May it be made? When its headers are there, before the method hears of it; NULL: yes. */
+  rc (*authorize)(grpc_call *call, err *e);
+  void *user; /* for grpc_call_user */
 } grpc_server_config;
 
 grpc_server *grpc_server_new(uv_loop_t *loop, const grpc_server_config *config);
@@ -86,6 +88,9 @@ void grpc_call_unref(grpc_call *call);
 bool grpc_call_ended(const grpc_call *call);
 const char *grpc_call_header(const grpc_call *call, const char *name); /* NULL: absent */
 const char *grpc_call_peer(const grpc_call *call);                     /* "127.0.0.1:1234" */
+/* Who makes the call, for `authorize` to say; NULL: it was not said. */
+void grpc_call_set_identity(grpc_call *call, char *user_take);
+const char *grpc_call_identity(const grpc_call *call);
 
 /* Copies the message and queues it. Unary methods send one and finish. */
 void grpc_call_send(grpc_call *call, const uint8_t *message, size_t len);

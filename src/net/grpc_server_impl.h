@@ -53,6 +53,7 @@ struct grpc_call {
   void *data;
   void (*on_end_of_call)(grpc_call *, void *);
   char peer[64];
+  char *identity; /* NULL: not said */
 
   /* request */
   const grpc_method *method; /* NULL: unknown */

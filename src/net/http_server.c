@@ -77,6 +77,8 @@ static enum MHD_Result send_reply(http_server *s, struct MHD_Connection *connect
   if (!response) return MHD_NO;
   for (size_t i = 0; i < sizeof HEADERS / sizeof *HEADERS; i++)
     MHD_add_response_header(response, HEADERS[i][0], HEADERS[i][1]);
+  if (status == MHD_HTTP_UNAUTHORIZED)
+    MHD_add_response_header(response, "WWW-Authenticate", "Basic realm=\"floe\"");
   enum MHD_Result sent = MHD_queue_response(connection, status, response);
   MHD_destroy_response(response);
   return sent;
@@ -93,6 +95,10 @@ static void set_text(http_reply *reply, int status, const char *text) {
 
 const char *http_request_path(const http_request *r) {
   return r->path;
+}
+
+const char *http_request_header(const http_request *r, const char *name) {
+  return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
 const char *http_request_argument(const http_request *r, const char *name) {

@@ -19,10 +19,11 @@ typedef struct http_server http_server;
 
 typedef struct http_request http_request; /* while it is answered */
 const char *http_request_path(const http_request *r);
+const char *http_request_header(const http_request *r, const char *name);   /* NULL: absent */
 const char *http_request_argument(const http_request *r, const char *name); /* NULL: absent */
 
 typedef struct http_reply {
-  int status;               /* 200 … */
+  int status;               /* 200 …; 401 also asks a browser for a password */
   const char *content_type; /* borrowed, lives as long as the server */
   const char *body;         /* of body_len bytes */
   size_t body_len;

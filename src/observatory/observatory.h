@@ -6,6 +6,7 @@
 #ifndef FLOE_OBSERVATORY_OBSERVATORY_H
 #define FLOE_OBSERVATORY_OBSERVATORY_H
 
+#include "auth/auth.h"
 #include "base/err.h"
 #include "conf/conf.h"
 
@@ -13,17 +14,19 @@
 
 typedef struct observatory observatory;
 
-/* Each returns JSON text that the caller frees; query() and stages() NULL: unknown. */
+/* Each returns JSON text that the caller frees; query() and stages() NULL: unknown. `user` NULL:
+ * whoever looks may see everything; else only what is this user's. */
 typedef struct observatory_source {
   char *(*cluster)(const void *arg);
-  char *(*queries)(const void *arg);
-  char *(*query)(const void *arg, const char *query_id);
-  char *(*stages)(const void *arg, const char *query_id);
+  char *(*queries)(const void *arg, const char *user);
+  char *(*query)(const void *arg, const char *query_id, const char *user);
+  char *(*stages)(const void *arg, const char *query_id, const char *user);
   const void *arg;
 } observatory_source;
 
-MUST_CHECK rc observatory_new(uv_loop_t *loop, const conf *c, const observatory_source *source,
-                              observatory **out, err *e);
+/* `c` and `a` (NULL: everybody may look) are borrowed. */
+MUST_CHECK rc observatory_new(uv_loop_t *loop, const conf *c, auth *a,
+                              const observatory_source *source, observatory **out, err *e);
 /* `done` is called from the loop; the observatory is gone then. */
 void observatory_shutdown(observatory *o, void (*done)(void *), void *arg);
 

@@ -41,6 +41,7 @@ typedef struct peer {
 struct scheduler {
   uv_loop_t *loop;
   const conf *conf;
+  auth *auth; /* NULL: everybody may ask */
   sched *sched;
   location *results; /* NULL: every query needs a sink of its own */
   flight *flight;
@@ -80,6 +81,12 @@ extern const size_t N_CLIENT_METHODS;
 extern const grpc_method WORKER_METHODS[];
 extern const size_t N_WORKER_METHODS;
 void peer_free(peer *p);
+
+/* access.c: who calls 5051, and whose queries it may touch. */
+MUST_CHECK rc access_authorize(grpc_call *call, err *e);
+/* False: it is another user's, and the call has its answer. */
+bool access_may_touch(grpc_call *call, const query *q);
+const char *access_user(const grpc_call *call); /* "": nobody said */
 
 /* submission.c: SubmitQuery, from its first byte to sched_submit. */
 MUST_CHECK rc submission_enqueue(scheduler *s, const query *q, err *e);

@@ -166,16 +166,10 @@ static rc open_results(scheduler *s, err *e) {
   return location_new(c, &s->results, e);
 }
 
-static rc listen_on(scheduler *s, const conf_address *at, const grpc_method *methods, size_t n,
-                    const char *token, SSL_CTX *tls, grpc_server **out, err *e) {
-  grpc_server_config config = {
-      .methods = methods,
-      .n_methods = n,
-      .token = token,
-      .tls = tls,
-      .limits = {.max_connections = 4096},
-      .user = s,
-  };
+static rc listen_on(scheduler *s, const conf_address *at, grpc_server_config config,
+                    grpc_server **out, err *e) {
+  config.limits.max_connections = 4096;
+  config.user = s;
   *out = grpc_server_new(s->loop, &config);
   TRY(grpc_server_listen(*out, at->host, at->port, e));
   char port[8];
@@ -191,20 +185,31 @@ static rc start(scheduler *s, err *e) {
   if (tls->certificate_key_file)
     TRY(tls_server_context(tls->certificate_key_file, tls->private_key_file, NULL, &s->client_tls,
                            e));
-  TRY(listen_on(s, &c->scheduler.worker_service, WORKER_METHODS, N_WORKER_METHODS, c->cluster.token,
-                NULL, &s->worker_server, e));
-  return listen_on(s, &c->scheduler.client_service, CLIENT_METHODS, N_CLIENT_METHODS, NULL,
-                   s->client_tls, &s->client_server, e);
+  grpc_server_config workers = {
+      .methods = WORKER_METHODS, .n_methods = N_WORKER_METHODS, .token = c->cluster.token};
+  grpc_server_config clients = {.methods = CLIENT_METHODS,
+                                .n_methods = N_CLIENT_METHODS,
+                                .authorize = access_authorize,
+                                .tls = s->client_tls};
+  TRY(listen_on(s, &c->scheduler.worker_service, workers, &s->worker_server, e));
+  return listen_on(s, &c->scheduler.client_service, clients, &s->client_server, e);
+}
+
+static bool may_read(void *arg, grpc_call *call, query_id id) {
+  const scheduler *s = arg;
+  const query *q = map_get(&s->queries, &id, sizeof id);
+  return !q || access_may_touch(call, q);
 }
 
 static void on_read_ended(void *arg) {
   scheduler_check_done(arg);
 }
 
-rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
+rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler **out, err *e) {
   scheduler *s = NEW(scheduler);
   s->loop = loop;
   s->conf = c;
+  s->auth = a;
   uv_timer_init(loop, &s->tick);
   s->tick.data = s;
   list_init(&s->ended);
@@ -212,8 +217,11 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e) {
   list_init(&s->newest);
   list_init(&s->deletions);
   list_init(&s->streams);
-  flight_config streams = {
-      .loop = loop, .token = c->cluster.token, .arg = s, .on_read_ended = on_read_ended};
+  flight_config streams = {.loop = loop,
+                           .token = c->cluster.token,
+                           .arg = s,
+                           .may_read = may_read,
+                           .on_read_ended = on_read_ended};
   s->flight = flight_new(&streams);
   sched_config config = {
       .min_workers = (uint32_t)c->scheduler.n_workers,

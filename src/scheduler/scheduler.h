@@ -7,6 +7,7 @@
 #ifndef FLOE_SCHEDULER_SCHEDULER_H
 #define FLOE_SCHEDULER_SCHEDULER_H
 
+#include "auth/auth.h"
 #include "base/err.h"
 #include "conf/conf.h"
 
@@ -14,18 +15,21 @@
 
 typedef struct scheduler scheduler;
 
-/* Listens on both ports. `c` is borrowed and outlives the scheduler. */
-MUST_CHECK rc scheduler_new(uv_loop_t *loop, const conf *c, scheduler **out, err *e);
+/* Listens on both ports. `c` and `a` (NULL: everybody may ask) are borrowed and outlive the
+ * scheduler. */
+MUST_CHECK rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler **out, err *e);
 /* Long polls are answered UNAVAILABLE (the official client then asks again by itself), running
  * attempts are cancelled; `done` is called when nothing is left on the loop. */
 void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg);
 void scheduler_free(scheduler *s); /* after done */
 
-/* For the observatory: facts as JSON text, owned by the caller. */
+/* For the observatory: facts as JSON text, owned by the caller. `user` sees the queries of its own,
+ * NULL all of them; others are unknown to it. */
 char *scheduler_cluster_json(const scheduler *s);
-char *scheduler_queries_json(const scheduler *s);
-char *scheduler_query_json(const scheduler *s, const char *query_id); /* NULL: unknown */
+char *scheduler_queries_json(const scheduler *s, const char *user);
+char *scheduler_query_json(const scheduler *s, const char *query_id,
+                           const char *user); /* or NULL */
 /* How it is cut into stages and what became of them; NULL: unknown, or no longer kept. */
-char *scheduler_stages_json(const scheduler *s, const char *query_id);
+char *scheduler_stages_json(const scheduler *s, const char *id_text, const char *user);
 
 #endif

@@ -199,10 +199,6 @@ static const char *refused_sink(const scheduler *s, const plan_envelope *envelop
   }
 }
 
-static bool is_anonymous_user(const char *user) {
-  return !user || !*user;
-}
-
 /* ---- the request's small part ---- */
 
 static int engine_of(Client__Engine engine) {
@@ -288,7 +284,7 @@ static const char *header_or(const grpc_call *call, const char *name, const char
 static query *make_query(submission *sub) {
   const plan_envelope *envelope = &sub->envelope;
   query *q = query_new((query_id){uuid_random()});
-  q->user = mem_strdup(header_or(sub->call, "x-polars-user", ""));
+  q->user = mem_strdup(access_user(sub->call));
   q->polars_version = mem_strdup(header_or(sub->call, "x-polars-version", "(unknown)"));
   q->settings = settings_of(sub->request->settings);
   q->only_planned = !is_to_be_run(sub->request->settings);
@@ -347,8 +343,7 @@ static void accept_query(submission *sub) {
     refuse(call, "NotImplementedError", no);
     return;
   }
-  if (s->conf->scheduler.deny_anonymous_users &&
-      is_anonymous_user(grpc_call_header(call, "x-polars-user"))) {
+  if (s->conf->scheduler.deny_anonymous_users && !*access_user(call)) {
     refuse(call, "PermissionError",
            "this cluster takes no anonymous queries; name yourself: pl.Config.set_user_name(…) or "
            "POLARS_CLOUD_USER_NAME");

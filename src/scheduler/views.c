@@ -176,23 +176,33 @@ char *scheduler_cluster_json(const scheduler *s) {
                          "has_token", s->conf->cluster.token != NULL, "workers", workers));
 }
 
-char *scheduler_queries_json(const scheduler *s) {
+static bool is_shown(const query *q, const char *user) {
+  return !user || !strcmp(user, q->user);
+}
+
+char *scheduler_queries_json(const scheduler *s, const char *user) {
   json_t *items = json_array();
   for (const list *it = s->newest.prev; it != &s->newest && json_array_size(items) < NEWEST;
-       it = it->prev)
-    json_array_append_new(items, summary(s, LIST_ENTRY(it, query, all_link)));
+       it = it->prev) {
+    const query *q = LIST_ENTRY(it, query, all_link);
+    if (is_shown(q, user)) json_array_append_new(items, summary(s, q));
+  }
   return print(json_pack("{s:o}", "queries", items));
 }
 
-char *scheduler_stages_json(const scheduler *s, const char *query_id_text) {
+static const query *find(const scheduler *s, const char *id_text, const char *user) {
   query_id id;
-  const query *q = uuid_parse(query_id_text, &id.u) ? map_get(&s->queries, &id, sizeof id) : NULL;
+  const query *q = uuid_parse(id_text, &id.u) ? map_get(&s->queries, &id, sizeof id) : NULL;
+  return q && is_shown(q, user) ? q : NULL;
+}
+
+char *scheduler_stages_json(const scheduler *s, const char *id_text, const char *user) {
+  const query *q = find(s, id_text, user);
   if (q && q->execution) return explain_stages(q->execution);
   return q && q->stages ? mem_strdup(q->stages) : NULL;
 }
 
-char *scheduler_query_json(const scheduler *s, const char *query_id_text) {
-  query_id id;
-  const query *q = uuid_parse(query_id_text, &id.u) ? map_get(&s->queries, &id, sizeof id) : NULL;
+char *scheduler_query_json(const scheduler *s, const char *id_text, const char *user) {
+  const query *q = find(s, id_text, user);
   return q ? print(details(s, q)) : NULL;
 }

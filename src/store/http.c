@@ -4,7 +4,6 @@
  * wait in a small pool, so that the next call finds a connection. */
 #include "store/http.h"
 
-#include "base/buf.h"
 #include "net/file_server.h"
 
 #include <curl/curl.h>
@@ -66,10 +65,13 @@ typedef struct patience {
   long connect_ms;
   long stalled_s;   /* without progress for so long: give up */
   int64_t tries_ms; /* no other try when so much time has gone */
+  long most_ms;     /* for one try; 0: any */
 } patience;
 
 static const patience WITH_STORES = {.connect_ms = 5000, .stalled_s = 60, .tries_ms = INT64_MAX};
 static const patience WITH_PEERS = {.connect_ms = 2000, .stalled_s = 20, .tries_ms = 5000};
+static const patience ONCE = {
+    .connect_ms = 5000, .stalled_s = 10, .tries_ms = -1, .most_ms = 15000};
 
 typedef struct receiving { /* of a GET */
   const store_get *get;
@@ -87,7 +89,9 @@ typedef struct exchange {
   receiving *receiving;      /* GET; else NULL */
   const atomic_bool *cancel; /* may be NULL */
   CURL *handle;
-  buf answer; /* the first bytes of the body */
+  buf answer;         /* the first bytes of the body, … */
+  size_t answer_most; /* … so many; 0: for an error's text */
+  buf *body;          /* takes them when all went well; may be NULL */
   CURLcode result;
   long status;
   char problem[CURL_ERROR_SIZE];
@@ -99,7 +103,7 @@ static bool is_cancelled(const exchange *x) {
 
 static size_t on_answer(char *data, size_t one, size_t n, void *arg) {
   exchange *x = arg;
-  size_t room = MAX_ANSWER - x->answer.len;
+  size_t room = x->answer_most - x->answer.len;
   if (buf_append(&x->answer, data, n < room ? n : room, NULL) != RC_OK) return 0;
   return one * n;
 }
@@ -187,6 +191,7 @@ static void set_options(exchange *x) {
   curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);   /* threads */
   curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, x->patience.connect_ms);
+  curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, x->patience.most_ms);
   curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, x->patience.stalled_s);
   curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, (long)STALLED_BYTES);
   curl_easy_setopt(h, CURLOPT_ERRORBUFFER, x->problem);
@@ -354,8 +359,13 @@ static rc perform(exchange *x, err *e) {
   x->handle = take_handle();
   if (!x->handle) return ERR(e, RC_NO_MEMORY, "out of memory for a connection to the store");
   set_options(x);
+  if (!x->answer_most) x->answer_most = MAX_ANSWER;
   rc r = exchange_run(x, e);
   give_back(x->handle);
+  if (r == RC_OK && x->body) {
+    *x->body = x->answer;
+    x->answer = (buf){0};
+  }
   buf_deinit(&x->answer);
   return r;
 }
@@ -392,6 +402,20 @@ rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e) {
   rc code = perform(&x, e);
   XXH3_freeState(r.hash);
   return code;
+}
+
+rc store_fetch(const char *url, size_t most, const atomic_bool *cancel, buf *out, err *e) {
+  *out = (buf){0};
+  exchange x = {.verb = "GET",
+                .url = url,
+                .patience = ONCE,
+                .cancel = cancel,
+                .answer_most = most + 1,
+                .body = out};
+  TRY(perform(&x, e));
+  if (out->len <= most) return RC_OK;
+  buf_deinit(out);
+  return ERR(e, RC_EXHAUSTED, "GET %s: expected at most %zu bytes, found more", url, most);
 }
 
 rc store_delete(const char *url, const atomic_bool *cancel, err *e) {

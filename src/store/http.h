@@ -11,6 +11,7 @@
 #ifndef FLOE_STORE_HTTP_H
 #define FLOE_STORE_HTTP_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdatomic.h>
@@ -34,6 +35,10 @@ typedef struct store_get {
  * RC_OK: all bytes are there, and their checksum is right. RC_DATA_LOSS: it has other bytes.
  * RC_INTERNAL: not the peer, the file here cannot be written. */
 MUST_CHECK rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e);
+/* GET what is small, at once or not at all: RC_EXHAUSTED: it has more than `most` bytes. Within
+ * 15 s. */
+MUST_CHECK rc store_fetch(const char *url, size_t most, const atomic_bool *cancel, buf *out,
+                          err *e);
 /* An object that is not there is RC_OK. `cancel` as above. */
 MUST_CHECK rc store_delete(const char *url, const atomic_bool *cancel, err *e);
 
