@@ -203,8 +203,8 @@ static bool decode(piece p, decoded *out) {
 }
 
 static rc check_signature(const jwk_set *keys, const piece parts[3], decoded *room, err *e) {
-  const struct algorithm *a;
-  const jwk *key;
+  const struct algorithm *a = NULL;
+  const jwk *key = NULL;
   if (!decode(parts[0], room)) return not_a_token(e);
   json_t *header = json_loadb((const char *)room->bytes, room->len, JSON_REJECT_DUPLICATES, NULL);
   rc r = json_is_object(header) ? read_header(header, keys, &a, &key, e) : not_a_token(e);
