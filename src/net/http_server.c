@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/http_tls.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -18,7 +19,6 @@ enum {
   MAX_CONNECTIONS = 256, /* and threads */
   STACK_BYTES = 512 * 1024,
   IDLE_SECONDS = 60,
-  MAX_PEM_BYTES = 1024 * 1024,
   NICE = 5, /* heartbeats go first */
 };
 
@@ -45,7 +45,7 @@ struct http_server {
   uv_work_t ending;
   void (*on_get)(void *, const http_request *, http_reply *);
   void *arg;
-  char *certificate, *key; /* PEM text; the library wants it for its whole life */
+  http_tls *tls; /* NULL: plaintext */
   void (*closed)(void *);
   void *closed_arg;
 };
@@ -172,17 +172,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 
 /* ---- start and stop ---- */
 
-static rc read_pem(const char *path, char **out, err *e) {
-  FILE *f = fopen(path, "re");
-  if (!f) return ERR(e, RC_NOT_FOUND, "cannot read %s", path);
-  char *text = mem_new(MAX_PEM_BYTES + 1);
-  size_t n = fread(text, 1, MAX_PEM_BYTES, f);
-  fclose(f);
-  *out = mem_strndup(text, n);
-  free(text);
-  return RC_OK;
-}
-
 rc http_address(const char *host, int port, struct sockaddr_storage *out, err *e) {
   if (!uv_ip4_addr(host, port, (struct sockaddr_in *)out)) return RC_OK;
   if (!uv_ip6_addr(host, port, (struct sockaddr_in6 *)out)) return RC_OK;
@@ -194,33 +183,26 @@ static rc start(http_server *s, const http_server_config *c, err *e) {
   TRY(http_address(c->host, c->port, &at, e));
   unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
                    (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+  struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
   if (c->certificate_file) {
-    TRY(read_pem(c->certificate_file, &s->certificate, e));
-    TRY(read_pem(c->key_file, &s->key, e));
+    TRY(http_tls_new(c->certificate_file, c->key_file, &s->tls, e));
     flags |= MHD_USE_TLS;
   }
-  struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate},
-                                 {MHD_OPTION_HTTPS_MEM_KEY, 0, s->key},
-                                 {MHD_OPTION_END, 0, NULL}};
-  struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
   s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &at,
                                MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
                                MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
                                MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_ARRAY,
-                               c->certificate_file ? tls : none, MHD_OPTION_END);
+                               s->tls ? http_tls_options(s->tls) : none, MHD_OPTION_END);
   if (!s->daemon)
-    return ERR(
-        e, RC_UNAVAILABLE,
-        "cannot listen on http %s:%d; is another program using the port, is the certificate right?",
-        c->host, c->port);
+    return ERR(e, RC_UNAVAILABLE, "cannot listen on http %s:%d; is another program using the port?",
+               c->host, c->port);
   return RC_OK;
 }
 
 static void free_server(uv_handle_t *h) {
   http_server *s = h->data;
   uv_mutex_destroy(&s->mutex);
-  free(s->certificate);
-  free(s->key);
+  http_tls_free(s->tls);
   free(s);
 }
 

@@ -18,20 +18,28 @@ from cluster import FLOE, Ports, ServiceCluster
 ALONE = pl.LazyFrame({"a": [41]}).select(pl.col("a") + 1)
 
 
+CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+RSA = ["-newkey", "rsa:2048", "-nodes"]
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def certify(folder: Path, name: str, kind: list[str]) -> None:
+    """A new key, and its certificate."""
+    openssl(folder, "req", *kind, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signing)
+
+
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate authority, and a server's key signed by it."""
     folder = tmp_path_factory.mktemp("tls")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=tests")
-    openssl("req", *curve, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=floe")
+    openssl(folder, "req", "-x509", *CURVE, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=tests")
     (folder / "names").write_text("subjectAltName=DNS:localhost,DNS:floe.example,IP:127.0.0.1\n")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
-    openssl("x509", "-req", "-in", "server.csr", "-out", "server.pem", *signing)
+    certify(folder, "server", CURVE)
     return folder
 
 
@@ -49,9 +57,9 @@ def tls_cluster(keys: Path) -> Iterator[ServiceCluster]:
         pytest.fail("\n".join(wrong), pytrace=False)
 
 
-def ask(cluster: ServiceCluster, host: str = "localhost", name: str | None = None, **tls: object) -> int:
+def connect(cluster: ServiceCluster, host: str = "localhost", name: str | None = None, **tls: object) -> pc.ClusterContext:
     options = pc.TLSOptions(**tls)  # type: ignore[arg-type]
-    context = pc.ClusterContext(
+    return pc.ClusterContext(
         uri=f"https://{host}:{cluster.ports.client}",
         domain_name=name,
         tls_options=options,
@@ -59,6 +67,13 @@ def ask(cluster: ServiceCluster, host: str = "localhost", name: str | None = Non
             uri=f"https://{host}:{cluster.ports.observatory}", domain_name=name, tls_options=options
         ),
     )
+
+
+def ask(cluster: ServiceCluster, *address: str, **tls: object) -> int:
+    return ask_through(connect(cluster, *address, **tls))
+
+
+def ask_through(context: pc.ClusterContext) -> int:
     result = ALONE.remote(context).execute()
     answer = result.lazy().collect().item()
     details = context._direct_client.get_query_details(result._query._query_id)  # type: ignore[union-attr]
@@ -110,6 +125,44 @@ def test_old_tls_is_refused(tls_cluster: ServiceCluster) -> None:
     with socket.create_connection(("localhost", tls_cluster.ports.client)) as plain:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             context.wrap_socket(plain)
+
+
+def shown(port: int) -> bytes:
+    """The certificate that a new connection gets."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("localhost", port)) as plain, context.wrap_socket(plain) as secure:
+        return secure.getpeercert(binary_form=True) or b""
+
+
+def certificate(file: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(file.read_text())
+
+
+def test_certificates_follow_their_files(tls_cluster: ServiceCluster, keys: Path) -> None:
+    """Connections stay; new ones get the new certificate, of another kind too; a wrong one changes nothing."""
+    ports = (tls_cluster.ports.client, tls_cluster.ports.observatory)
+    authority = (keys / "ca.pem").read_bytes()
+    before = connect(tls_cluster, ca_cert=authority)
+    assert ask_through(before) == 42
+    for number, kind in enumerate((RSA, CURVE)):
+        certify(keys, f"next{number}", kind)
+        (keys / f"next{number}.pem").replace(keys / "server.pem")
+        old = [shown(port) for port in ports]
+        assert certificate(keys / "server.pem") not in old  # it does not fit the key yet
+        (keys / f"next{number}.key").replace(keys / "server.key")
+        assert [shown(port) for port in ports] == [certificate(keys / "server.pem")] * 2
+        assert ask(tls_cluster, ca_cert=authority) == 42
+        assert ask_through(before) == 42
+    right = certificate(keys / "server.pem")
+    (keys / "server.pem").write_text("nonsense")
+    assert [shown(port) for port in ports] == [right, right]
+    (keys / "server.pem").unlink()
+    assert [shown(port) for port in ports] == [right, right]
+    assert ask_through(before) == 42
+    log = tls_cluster.log_file("scheduler").read_text()
+    assert "the certificate read before stays in use" in log
+    assert log.count("certificate read again") == 4
 
 
 def test_missing_key_is_named(folder: Path) -> None:
