@@ -109,13 +109,18 @@ static char *stages_json(const void *s, const char *id, const char *user) {
   return scheduler_stages_json(s, id, user);
 }
 
+static void serve_result(const void *s, const http_request *request, http_reply *reply) {
+  scheduler_serve_result(s, request, reply);
+}
+
 static rc start_leader(service *s, err *e) {
   const conf *c = s->conf;
   TRY(auth_new(&s->loop, &c->scheduler.client_auth, &s->client_auth, e));
   TRY(scheduler_new(&s->loop, c, s->client_auth, &s->scheduler, e));
   if (!c->observatory.enabled || !c->observatory.rest_enabled) return RC_OK;
   TRY(auth_new(&s->loop, &c->observatory.rest_auth, &s->rest_auth, e));
-  observatory_source source = {cluster_json, queries_json, query_json, stages_json, s->scheduler};
+  observatory_source source = {cluster_json, queries_json, query_json,
+                               stages_json,  serve_result, s->scheduler};
   return observatory_new(&s->loop, c, s->rest_auth ? s->rest_auth : s->client_auth, &source,
                          &s->observatory, e);
 }

@@ -104,6 +104,14 @@ rc tree_open(int dir_fd, const char *path, int *out, err *e) {
   return RC_OK;
 }
 
+rc tree_open_in(const char *dir, const char *path, int *out, err *e) {
+  int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (dir_fd < 0) return ERR_ERRNO(e, errno, "opening %s", dir);
+  rc r = tree_open(dir_fd, path, out, e);
+  close(dir_fd);
+  return r;
+}
+
 /* ---- walking ---- */
 
 static bool is_real(const struct dirent *entry) {

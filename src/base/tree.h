@@ -20,6 +20,7 @@ MUST_CHECK rc tree_make(const char *path, bool *made, err *e);
 MUST_CHECK rc tree_check_ours(const char *path, const char *setting, err *e);
 /* A file below dir_fd, for reading; no part of the (plain) path may be a link. */
 MUST_CHECK rc tree_open(int dir_fd, const char *path, int *out, err *e);
+MUST_CHECK rc tree_open_in(const char *dir, const char *path, int *out, err *e); /* the same */
 
 typedef struct tree_owner { /* whose it becomes: ours, and readable for a group */
   gid_t group;              /* (gid_t)-1: as it is */

@@ -135,6 +135,11 @@ static rc check_location(const conf_location *l, const char *key, err *e) {
   if (!l->url)
     return ERR(e, RC_INVALID, "%s.%s.%s: expected a value, found nothing", key, kind,
                folder ? "path" : "url");
+  const char *endpoint = folder ? l->external_endpoint : NULL;
+  if (endpoint && strncmp(endpoint, "http://", 7) != 0 && strncmp(endpoint, "https://", 8) != 0)
+    return ERR(e, RC_INVALID,
+               "%s.%s.external_endpoint: expected \"http(s)://host:port\", found \"%s\"", key, kind,
+               endpoint);
   if (!folder && !scheme_fits(l))
     return ERR(e, RC_INVALID, "%s.%s.url: expected a URL of this kind, such as %s", key, kind,
                l->kind == CONF_LOCATION_S3    ? "s3://bucket/prefix"

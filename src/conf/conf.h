@@ -37,8 +37,10 @@ typedef struct conf_location { /* where results, shuffle files or checkpoints go
   conf_location_kind kind;
   char *url;               /* a path for LOCAL and SHARED, "s3://bucket/prefix" … */
   int64_t presign_ms;      /* how long a result's URL is valid; default 8 h */
-  char *external_endpoint; /* the endpoint as clients see it; NULL: the options' endpoint */
+  char *external_endpoint; /* the endpoint as clients see it; NULL: the options' endpoint, or for
+                              LOCAL and SHARED: not said */
   bool allow_deletes;      /* default true */
+  bool mounted_by_clients; /* LOCAL, SHARED; default false */
   conf_option *options;    /* every other key, as given: aws_region, aws_access_key_id … */
   size_t n_options;
 } conf_location;

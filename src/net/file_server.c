@@ -12,7 +12,6 @@
 #include "net/http_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -21,9 +20,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 #include <xxhash.h>
 
 enum {
+  MOST_ROOTS = 2,
   THREADS = 4,
   MAX_CONNECTIONS = 4096,
   CONNECTION_BYTES = 64 * 1024, /* half of it is a chunk of a file */
@@ -32,10 +33,16 @@ enum {
   NICE = 5, /* heartbeats go first, and executors (10) after their rows */
 };
 
+typedef struct root {
+  char *prefix, *folder; /* owned */
+} root;
+
 struct file_server {
   struct MHD_Daemon *daemon;
-  char *prefix, *token; /* owned; token NULL: none */
-  int folder;
+  char *token; /* owned; NULL: none */
+  uv_mutex_t mutex;
+  root roots[MOST_ROOTS]; /* under the mutex, as is … */
+  size_t n_roots;
 };
 
 typedef struct sending { /* one file on its way */
@@ -71,12 +78,30 @@ static ssize_t read_piece(void *arg, uint64_t at, char *out, size_t room) {
   return n;
 }
 
-static bool sending_open(sending *f, const file_server *s, const char *url) {
-  size_t n = strlen(s->prefix);
+static bool starts_with(const char *text, const char *prefix) {
+  return !strncmp(text, prefix, strlen(prefix));
+}
+
+/* The folder that the URL is below of, the caller's to free, and the path in it; NULL: none. */
+static char *find_folder(file_server *s, const char *url, const char **path) {
+  char *found = NULL;
+  uv_mutex_lock(&s->mutex);
+  for (size_t i = 0; i < s->n_roots && !found; i++) {
+    if (!starts_with(url, s->roots[i].prefix)) continue;
+    found = mem_strdup(s->roots[i].folder);
+    *path = url + strlen(s->roots[i].prefix);
+  }
+  uv_mutex_unlock(&s->mutex);
+  return found;
+}
+
+static bool sending_open(sending *f, file_server *s, const char *url) {
+  const char *path;
+  char *folder = find_folder(s, url, &path);
+  rc r = folder ? tree_open_in(folder, path, &f->fd, NULL) : RC_NOT_FOUND;
+  free(folder);
   struct stat st;
-  if (strncmp(url, s->prefix, n) != 0 || tree_open(s->folder, url + n, &f->fd, NULL) != RC_OK ||
-      fstat(f->fd, &st) != 0)
-    return false;
+  if (r != RC_OK || fstat(f->fd, &st) != 0) return false;
   f->bytes = (uint64_t)st.st_size;
   f->hash = XXH3_createState();
   return f->hash && XXH3_64bits_reset(f->hash) == XXH_OK;
@@ -115,7 +140,7 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
                                                MHD_RESPMEM_PERSISTENT));
 }
 
-static enum MHD_Result send_file(const file_server *s, struct MHD_Connection *connection,
+static enum MHD_Result send_file(file_server *s, struct MHD_Connection *connection,
                                  const char *url) {
   sending *f = NEW(sending);
   f->fd = -1;
@@ -145,7 +170,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **state) {
   (void)version, (void)upload;
-  const file_server *s = arg;
+  file_server *s = arg;
   static int seen;
   if (!*state) { /* first call: headers only */
     *state = &seen;
@@ -187,15 +212,28 @@ static rc listen_on(file_server *s, const file_server_config *c, err *e) {
              c->host, c->port);
 }
 
+void file_server_add(file_server *s, const char *prefix, const char *folder) {
+  uv_mutex_lock(&s->mutex);
+  size_t i = 0;
+  while (i < s->n_roots && strcmp(s->roots[i].prefix, prefix) != 0) i++;
+  if (i < MOST_ROOTS) {
+    free(s->roots[i].prefix);
+    free(s->roots[i].folder);
+    s->roots[i] = (root){mem_strdup(prefix), mem_strdup(folder)};
+    if (i == s->n_roots) s->n_roots++;
+  }
+  uv_mutex_unlock(&s->mutex);
+}
+
 static rc start(file_server *s, const file_server_config *c, err *e) {
-  s->folder = open(c->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (s->folder < 0) return ERR_ERRNO(e, errno, "opening %s", c->folder);
+  if (access(c->folder, X_OK)) return ERR_ERRNO(e, errno, "opening %s", c->folder);
+  file_server_add(s, c->prefix, c->folder);
   return listen_on(s, c, e);
 }
 
 rc file_server_new(const file_server_config *config, file_server **out, err *e) {
   file_server *s = NEW(file_server);
-  s->prefix = mem_strdup(config->prefix);
+  uv_mutex_init(&s->mutex);
   s->token = config->token ? mem_strdup(config->token) : NULL;
   rc r = start(s, config, e);
   if (r == RC_OK)
@@ -212,8 +250,11 @@ int file_server_port(const file_server *s) {
 void file_server_free(file_server *s) {
   if (!s) return;
   if (s->daemon) MHD_stop_daemon(s->daemon);
-  if (s->folder >= 0) close(s->folder);
-  free(s->prefix);
+  for (size_t i = 0; i < s->n_roots; i++) {
+    free(s->roots[i].prefix);
+    free(s->roots[i].folder);
+  }
+  uv_mutex_destroy(&s->mutex);
   free(s->token);
   free(s);
 }

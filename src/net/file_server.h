@@ -1,4 +1,4 @@
-/* net/file_server.h: the files of one folder over HTTP/1.1, by libmicrohttpd.
+/* net/file_server.h: the files of folders over HTTP/1.1, by libmicrohttpd.
  * SPDX-License-Identifier: Apache-2.0
  *
  *   GET <prefix><path>  →  the bytes in chunks, then the trailer `X-Floe-Xxh3: <16 hex digits>`,
@@ -25,6 +25,8 @@ typedef struct file_server_config { /* copied */
   const char *token; /* NULL: none; else requests need it as a Bearer */
 } file_server_config;
 
+/* Another folder, which may not exist yet; of a prefix, the last one given. At any time. */
+void file_server_add(file_server *s, const char *prefix, const char *folder);
 MUST_CHECK rc file_server_new(const file_server_config *config, file_server **out, err *e);
 int file_server_port(const file_server *s);
 /* Ends all connections. Takes as long as a thread needs to look up: milliseconds. NULL is fine. */

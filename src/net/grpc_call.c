@@ -21,6 +21,7 @@ grpc_call *grpc_call_new(grpc_server_conn *conn, int32_t stream) {
   call->user = conn->server->cfg.user;
   call->queue_end = &call->queue;
   memcpy(call->peer, conn->peer, sizeof call->peer);
+  call->same_host = conn->same_host;
   list_push_back(&conn->calls, &call->node);
   return call;
 }
@@ -91,6 +92,9 @@ size_t grpc_call_queued(const grpc_call *call) {
 }
 const char *grpc_call_peer(const grpc_call *call) {
   return call->peer;
+}
+bool grpc_call_is_from_here(const grpc_call *call) {
+  return call->same_host;
 }
 
 const char *grpc_call_identity(const grpc_call *call) {

@@ -60,6 +60,23 @@ static void name_peer(uv_tcp_t *tcp, char *out, size_t size) {
   snprintf(out, size, v6 ? "[%s]:%u" : "%s:%u", ip, (unsigned)ntohs(in->sin_port));
 }
 
+static bool is_loopback(const char *ip) {
+  return !strncmp(ip, "127.", 4) || !strcmp(ip, "::1") || !strncmp(ip, "::ffff:127.", 11);
+}
+
+/* From loopback, or from the address that was connected to. */
+static bool is_same_host(const uv_tcp_t *tcp) {
+  struct sockaddr_storage peer = {0}, own = {0};
+  int peer_len = sizeof peer, own_len = sizeof own;
+  char peer_ip[INET6_ADDRSTRLEN] = "", own_ip[INET6_ADDRSTRLEN] = "";
+  if (uv_tcp_getpeername(tcp, (struct sockaddr *)&peer, &peer_len) != 0 ||
+      uv_tcp_getsockname(tcp, (struct sockaddr *)&own, &own_len) != 0)
+    return false;
+  uv_ip_name((struct sockaddr *)&peer, peer_ip, sizeof peer_ip);
+  uv_ip_name((struct sockaddr *)&own, own_ip, sizeof own_ip);
+  return is_loopback(peer_ip) || !strcmp(peer_ip, own_ip);
+}
+
 static rc open_conn(grpc_server *server, grpc_server_conn *conn, err *e) {
   const grpc_limits *limits = &server->cfg.limits;
   h2_conn_config config = {
@@ -104,6 +121,7 @@ static void on_connection(uv_stream_t *stream, int status) {
     return;
   }
   name_peer(tcp, conn->peer, sizeof conn->peer);
+  conn->same_host = is_same_host(tcp);
   list_push_back(&server->conns, &conn->node);
   server->n_conns++;
   server->open_conns++;

@@ -91,6 +91,7 @@ const char *grpc_call_peer(const grpc_call *call);                     /* "127.0
 /* Who makes the call, for `authorize` to say; NULL: it was not said. */
 void grpc_call_set_identity(grpc_call *call, char *user_take);
 const char *grpc_call_identity(const grpc_call *call);
+bool grpc_call_is_from_here(const grpc_call *call); /* by loopback, or from this host's address */
 
 /* Copies the message and queues it. Unary methods send one and finish. */
 void grpc_call_send(grpc_call *call, const uint8_t *message, size_t len);

@@ -36,6 +36,7 @@ typedef struct grpc_server_conn {
   int32_t last_stream;                  /* the client's newest stream */
   int32_t skipped_above, skipped_below; /* the newest numbers it passed over, both exclusive */
   char peer[64];
+  bool same_host;
 } grpc_server_conn;
 
 typedef struct grpc_chunk { /* a message in the response queue, with its frame head */
@@ -54,6 +55,7 @@ struct grpc_call {
   void (*on_end_of_call)(grpc_call *, void *);
   char peer[64];
   char *identity; /* NULL: not said */
+  bool same_host;
 
   /* request */
   const grpc_method *method; /* NULL: unknown */

@@ -76,7 +76,10 @@ static void on_get(void *arg, const http_request *request, http_reply *reply) {
   const char *path = http_request_path(request);
   err e = {0};
   char *user = NULL;
-  if (!o->auth) {
+  static const char RESULT[] = "/results/";
+  if (!strncmp(path, RESULT, sizeof RESULT - 1)) {
+    o->source.result(o->source.arg, request, reply);
+  } else if (!o->auth) {
     reply_path(o, path, NULL, reply);
   } else if (auth_check(o->auth, http_request_header(request, "Authorization"),
                         clock_wall_us() / 1000000, &user, &e) == RC_OK) {

@@ -1,5 +1,5 @@
-/* observatory/observatory.h: the dashboard and its REST interface on 3001. SPDX-License-Identifier:
- * Apache-2.0
+/* observatory/observatory.h: the dashboard, its REST interface and results on 3001.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * It shows what its source knows and keeps nothing itself. The source is handed in, so that this
  * module needs no other program's part. */
@@ -9,6 +9,7 @@
 #include "auth/auth.h"
 #include "base/err.h"
 #include "conf/conf.h"
+#include "net/http_server.h"
 
 #include <uv.h>
 
@@ -21,6 +22,8 @@ typedef struct observatory_source {
   char *(*queries)(const void *arg, const char *user);
   char *(*query)(const void *arg, const char *query_id, const char *user);
   char *(*stages)(const void *arg, const char *query_id, const char *user);
+  /* A part of a result, by a signed URL: that is the authorization. The reply starts as 404. */
+  void (*result)(const void *arg, const http_request *request, http_reply *reply);
   const void *arg;
 } observatory_source;
 

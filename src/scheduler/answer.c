@@ -7,6 +7,7 @@
 #include "scheduler/internal.h"
 
 #include <client.pb-c.h>
+#include <stdlib.h>
 #include <strings.h>
 
 static Client__FileType file_type_of(const query *q) {
@@ -23,15 +24,25 @@ static Client__FileType file_type_of(const query *q) {
   return CLIENT__FILE_TYPE__FT_UNSPECIFIED;
 }
 
-static void put_output(arena *a, Client__GetQueryResultResponse *r, query *q) {
+/* As this client can open it. */
+static char *destination(arena *a, const grpc_call *call, const scheduler *s, const query *q,
+                         uint32_t file) {
+  char *url = query_is_anonymous(q) ? serving_url(s, q, file, call) : NULL;
+  char *text = url ? arena_printf(a, "%s", url) : q->files[file].location;
+  free(url);
+  return text;
+}
+
+static void put_output(arena *a, const grpc_call *call, const scheduler *s,
+                       Client__GetQueryResultResponse *r, const query *q) {
   Client__QueryOutput *out = ARENA_NEW(a, Client__QueryOutput, 1);
   client__query_output__init(out);
   Client__Destination *items = ARENA_NEW(a, Client__Destination, q->n_files);
   out->destination = ARENA_NEW(a, Client__Destination *, q->n_files);
   out->n_destination = q->n_files;
-  for (size_t i = 0; i < q->n_files; i++) {
+  for (uint32_t i = 0; i < q->n_files; i++) {
     client__destination__init(&items[i]);
-    items[i].destination = q->files[i];
+    items[i].destination = destination(a, call, s, q, i);
     out->destination[i] = &items[i];
   }
   out->file_type = file_type_of(q);
@@ -119,7 +130,7 @@ void answer_result(grpc_call *call, const scheduler *s, query *q) {
   response.compute_info = &info;
   response.query_status = (Client__QueryStatus)(state.state + 1);
   bool has_files = !q->only_planned && q->sink != PLAN_SINK_FLIGHT && !q->deleted;
-  if (state.state == SCHED_QUERY_SUCCEEDED && has_files) put_output(&a, &response, q);
+  if (state.state == SCHED_QUERY_SUCCEEDED && has_files) put_output(&a, call, s, &response, q);
 
   answer_message(call, &response.base);
   arena_deinit(&a);

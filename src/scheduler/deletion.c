@@ -3,7 +3,8 @@
  *
  * A query that failed or was cancelled may have parts that were finished before. What its tasks
  * still write goes by itself: a local part is renamed within the folder that is deleted here, and
- * that fails. A store may be about to take the last bytes of an upload, so it is asked later. */
+ * that fails. A store may be about to take the last bytes of an upload, so it is asked later. Of a
+ * folder on each machine's own disk only the scheduler's is deleted here: workers are told to. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -77,6 +78,7 @@ static void start_next(scheduler *s) {
 
 static void on_pause(uv_timer_t *pause) {
   deletion *d = pause->data;
+  if (serving_workers_folder(d->s)) shuffle_drop_result(d->s, d->id);
   list_push_back(&d->s->deletions, &d->link);
   start_next(d->s);
 }

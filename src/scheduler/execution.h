@@ -192,6 +192,8 @@ void shuffle_drop_step(step *st);
 void shuffle_drop_query(execution *x);
 void shuffle_drop_folder(const struct scheduler *s, const char *instance_id,
                          const char *incarnation, const char *folder);
+/* The parts of a result that workers keep on disks of their own. */
+void shuffle_drop_result(const struct scheduler *s, query_id id);
 void shuffle_drop_attempt(const struct scheduler *s, const char *instance_id,
                           const char *incarnation, const char *folder, attempt_id attempt);
 

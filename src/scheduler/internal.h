@@ -16,8 +16,10 @@
 #include "scheduler/execution.h"
 #include "scheduler/query.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/serving.h"
 #include "scheduler/stream.h"
 #include "store/location.h"
+#include "store/signing.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdatomic.h>
@@ -44,6 +46,7 @@ struct scheduler {
   auth *auth; /* NULL: everybody may ask */
   sched *sched;
   location *results; /* NULL: every query needs a sink of its own */
+  signing_digest url_key; /* of what clients read on 3001 */
   flight *flight;
   list streams; /* of stream */
   SSL_CTX *client_tls;

@@ -58,7 +58,11 @@ void query_waiter_add(query *q, struct grpc_call *call) {
 }
 
 void query_clear_result(query *q) {
-  free_texts(q->files, q->n_files);
+  for (size_t i = 0; i < q->n_files; i++) {
+    free(q->files[i].location);
+    free(q->files[i].worker);
+  }
+  free(q->files);
   q->files = NULL;
   q->n_files = 0;
   q->bytes = q->rows = 0;
@@ -102,6 +106,9 @@ void query_add_error(query *q, const char *who, const char *type_and_message) {
   json_decref(object);
 }
 
-void query_add_file(query *q, const char *location) {
-  push_text(&q->files, &q->n_files, mem_strdup(location));
+void query_add_file(query *q, const char *location, const char *worker, uint64_t bytes) {
+  query_file *more = realloc(q->files, (q->n_files + 1) * sizeof *more);
+  if (!more) abort();
+  more[q->n_files++] = (query_file){mem_strdup(location), mem_strdup(worker), bytes};
+  q->files = more;
 }

@@ -52,6 +52,12 @@ typedef struct query_waiter {
   struct grpc_call *call;
 } query_waiter;
 
+typedef struct query_file { /* of the result */
+  char *location;           /* what a client opens, if it sees the folder (serving.h) */
+  char *worker;             /* instance_id of who wrote it */
+  uint64_t bytes;           /* 0: of a sink of the user's own */
+} query_file;
+
 typedef struct query {
   unsigned refs;
   query_id id;
@@ -83,7 +89,7 @@ typedef struct query {
   char **errors; /* JSON objects as the client wants them */
   size_t n_errors;
   char *last_failure; /* "Type: message" of the last attempt that did not succeed */
-  char **files;       /* what the client opens */
+  query_file *files;
   size_t n_files;
   uint32_t n_parts; /* of an anonymous result, that may exist */
   uint64_t bytes, rows;
@@ -103,7 +109,7 @@ bool query_writes_destination(const query *q); /* the user's own, by the plan's 
 void query_set_failure(query *q, const char *type, const char *message);
 /* {"who": "Type: message"} */
 void query_add_error(query *q, const char *who, const char *type_and_message);
-void query_add_file(query *q, const char *location);
+void query_add_file(query *q, const char *location, const char *worker, uint64_t bytes);
 void query_clear_result(query *q);
 void query_clear_errors(query *q);
 

@@ -131,10 +131,10 @@ static void put_head(execution *x) {
 
 /* ---- the whole ---- */
 
-static rc put_part_url(const execution *x, uint32_t part, err *e) {
+static rc put_part_url(const execution *x, uint32_t part, const step_task *t, err *e) {
   buf url = {0};
   rc r = location_result_url(x->s->results, x->q->id, part, clock_wall_us(), &url, e);
-  if (r == RC_OK) query_add_file(x->q, buf_text(&url));
+  if (r == RC_OK) query_add_file(x->q, buf_text(&url), t->host->instance_id, t->bytes);
   buf_deinit(&url);
   return r;
 }
@@ -149,9 +149,9 @@ rc result_complete(execution *x, err *e) {
     q->has_rows = q->has_rows && t->has_rows;
     q->rows += t->rows;
     q->bytes += t->bytes;
-    if (query_is_anonymous(q)) TRY(put_part_url(x, part, e));
+    if (query_is_anonymous(q)) TRY(put_part_url(x, part, t, e));
     for (size_t i = 0; query_writes_destination(q) && i < t->n_locations; i++)
-      query_add_file(q, t->locations[i]);
+      query_add_file(q, t->locations[i], t->host->instance_id, 0);
   }
   put_head(x);
   return RC_OK;

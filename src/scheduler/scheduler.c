@@ -180,6 +180,7 @@ static rc listen_on(scheduler *s, const conf_address *at, grpc_server_config con
 
 static rc start(scheduler *s, err *e) {
   TRY(open_results(s, e));
+  TRY(serving_start(s, e));
   const conf *c = s->conf;
   const conf_tls *tls = &c->scheduler.client_tls;
   if (tls->certificate_key_file)

@@ -10,6 +10,7 @@
 #include "auth/auth.h"
 #include "base/err.h"
 #include "conf/conf.h"
+#include "net/http_server.h"
 
 #include <uv.h>
 
@@ -31,5 +32,8 @@ char *scheduler_query_json(const scheduler *s, const char *query_id,
                            const char *user); /* or NULL */
 /* How it is cut into stages and what became of them; NULL: unknown, or no longer kept. */
 char *scheduler_stages_json(const scheduler *s, const char *id_text, const char *user);
+
+/* A part of a result by its signed URL: that is the authorization, there is no other. */
+void scheduler_serve_result(const scheduler *s, const http_request *request, http_reply *reply);
 
 #endif

@@ -30,34 +30,38 @@ typedef struct place {
 } place;
 
 /* NULL: the worker has another life, or we are stopping. */
-static grpc_channel *channel_to(const scheduler *s, const place *at) {
+static const peer *find_peer(const scheduler *s, const place *at) {
   const peer *p = map_get(&s->peers, at->instance_id, strlen(at->instance_id));
-  return p && !strcmp(p->incarnation, at->incarnation) ? p->channel : NULL;
+  return p && p->channel && !strcmp(p->incarnation, at->incarnation) ? p : NULL;
 }
 
-static void send_drop(const scheduler *s, const place *at, char **attempts, size_t n) {
-  grpc_channel *channel = channel_to(s, at);
-  if (!channel) return;
-  Cluster__DropShuffleRequest m;
-  cluster__drop_shuffle_request__init(&m);
-  m.query_id = (char *)(uintptr_t)at->folder; /* packing reads only */
-  m.attempt_ids = attempts;
-  m.n_attempt_ids = n;
+static void send_request(const peer *to, const Cluster__DropShuffleRequest *m) {
   drop *d = NEW(drop);
-  snprintf(d->folder, sizeof d->folder, "%s", at->folder);
-  snprintf(d->worker, sizeof d->worker, "%s", at->instance_id);
-  size_t len = cluster__drop_shuffle_request__get_packed_size(&m);
+  snprintf(d->folder, sizeof d->folder, "%s", m->query_id);
+  snprintf(d->worker, sizeof d->worker, "%s", to->instance_id);
+  size_t len = cluster__drop_shuffle_request__get_packed_size(m);
   uint8_t *packed = mem_new(len);
   grpc_request_spec spec = {
       .path = "/cluster.Tasks/DropShuffle",
       .deadline_ms = DEADLINE_MS,
       .head = packed,
-      .head_len = cluster__drop_shuffle_request__pack(&m, packed),
+      .head_len = cluster__drop_shuffle_request__pack(m, packed),
       .arg = d,
       .on_done = on_done,
   };
-  grpc_channel_call(channel, &spec);
+  grpc_channel_call(to->channel, &spec);
   free(packed);
+}
+
+static void send_drop(const scheduler *s, const place *at, char **attempts, size_t n) {
+  const peer *p = find_peer(s, at);
+  if (!p) return;
+  Cluster__DropShuffleRequest m;
+  cluster__drop_shuffle_request__init(&m);
+  m.query_id = (char *)(uintptr_t)at->folder; /* packing reads only */
+  m.attempt_ids = attempts;
+  m.n_attempt_ids = n;
+  send_request(p, &m);
 }
 
 /* ---- a query's rows between stages ---- */
@@ -104,4 +108,18 @@ void shuffle_drop_attempt(const scheduler *s, const char *instance_id, const cha
                           const char *folder, attempt_id attempt) {
   uuid_text id = uuid_print(attempt.u);
   send_drop(s, &(place){instance_id, incarnation, folder}, (char *[]){id.s}, 1);
+}
+
+/* ---- results on the workers' disks ---- */
+
+/* To all: an attempt that was given up may have left something, too. */
+void shuffle_drop_result(const scheduler *s, query_id id) {
+  uuid_text text = uuid_print(id.u);
+  Cluster__DropShuffleRequest m;
+  cluster__drop_shuffle_request__init(&m);
+  m.query_id = text.s;
+  m.result = true;
+  size_t at = 0;
+  for (void *it; map_each(&s->peers, &at, &it);)
+    if (((peer *)it)->channel) send_request(it, &m);
 }

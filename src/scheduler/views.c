@@ -74,7 +74,7 @@ static json_t *error_list(const query *q) {
 /* Where the rows are; without the signature that lets whoever holds it read them. */
 static json_t *output_location(const query *q) {
   if (!q->n_files || q->deleted) return json_null();
-  const char *file = q->files[0];
+  const char *file = q->files[0].location;
   return query_is_anonymous(q) ? json_stringn(file, strcspn(file, "?")) : text(file);
 }
 

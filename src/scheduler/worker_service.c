@@ -149,6 +149,8 @@ static void on_join(grpc_call *call, const uint8_t *message, size_t len) {
   cluster__join_response__init(&response);
   response.lease_ms = SCHEDULER_LEASE_MS;
   response.heartbeat_ms = SCHEDULER_LEASE_MS / 3;
+  const char *folder = serving_workers_folder(s);
+  if (folder) response.result_folder = (char *)(uintptr_t)folder; /* packing reads only */
   answer_message(call, &response.base);
   scheduler_run_actions(s);
 }

@@ -2,6 +2,7 @@
 #include "store/location.h"
 
 #include "base/mem.h"
+#include "base/tree.h"
 #include "store/http.h"
 #include "store/sigv4.h"
 
@@ -215,6 +216,10 @@ bool location_is_local(const location *l) {
   return l->directory != NULL;
 }
 
+const char *location_folder(const location *l) {
+  return l->directory && !*l->directory ? "/" : l->directory;
+}
+
 /* ---- one query's result ---- */
 
 location_part_name location_part(uint32_t part) {
@@ -294,6 +299,13 @@ rc location_result_url(const location *l, query_id q, uint32_t part, int64_t wal
   char *key = result_key(l, q, part);
   rc r = presign(l, (permit){"GET", l->external, l->read_valid_s}, key, wall_us, out, e);
   free(key);
+  return r;
+}
+
+rc location_result_open(const location *l, query_id q, uint32_t part, int *fd, err *e) {
+  char *name = mem_printf("%s/%s", uuid_print(q.u).s, location_part(part).s);
+  rc r = tree_open_in(location_folder(l), name, fd, e);
+  free(name);
   return r;
 }
 

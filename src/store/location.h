@@ -35,6 +35,7 @@ MUST_CHECK rc location_new(const conf_location *c, location **out, err *e);
 void location_free(location *l); /* NULL is fine */
 
 bool location_is_local(const location *l);
+const char *location_folder(const location *l); /* NULL: it is none */
 
 /* Where a part of a query's result is written: into a directory, or to a URL. Strings are owned. */
 typedef struct location_target {
@@ -50,6 +51,9 @@ void location_target_deinit(location_target *t);
 /* What a client opens: a path, or a presigned GET on the external endpoint. Appends to `out`. */
 MUST_CHECK rc location_result_url(const location *l, query_id q, uint32_t part, int64_t wall_us,
                                   buf *out, err *e);
+
+/* A part in a folder, for reading. RC_NOT_FOUND: it is not there, on this machine. Blocking. */
+MUST_CHECK rc location_result_open(const location *l, query_id q, uint32_t part, int *fd, err *e);
 
 /* Removes the result, parts 0 … n_parts − 1. Blocking, for a thread pool; what is gone already is
  * RC_OK. Whether that is allowed (allow_deletes) is the caller's question. Set *cancel (may be

@@ -4,39 +4,15 @@
  * and that is signed with a key derived from the secret, the day, the region and the service. */
 #include "store/sigv4.h"
 
+#include "store/signing.h"
+
 #include <ctype.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <string.h>
 #include <time.h>
 
 #define SCHEME_HTTP "http://"
 #define SCHEME_HTTPS "https://"
-
-typedef struct digest {
-  uint8_t bytes[SHA256_DIGEST_LENGTH];
-} digest;
-
-/* Everything but unreserved characters becomes %XX; '/' stays where it separates. */
-static void put_encoded(buf *out, const char *text, bool keep_slash) {
-  for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-    if (isalnum(*c) || strchr("-_.~", *c) || (*c == '/' && keep_slash))
-      buf_printf(out, "%c", *c);
-    else
-      buf_printf(out, "%%%02X", *c);
-}
-
-static void put_hex(buf *out, digest d) {
-  for (size_t i = 0; i < sizeof d.bytes; i++) buf_printf(out, "%02x", d.bytes[i]);
-}
-
-static rc hmac(const void *key, size_t key_len, const char *text, digest *out, err *e) {
-  unsigned len = sizeof out->bytes;
-  if (!HMAC(EVP_sha256(), key, (int)key_len, (const uint8_t *)text, strlen(text), out->bytes, &len))
-    return ERR(e, RC_INTERNAL, "OpenSSL made no HMAC-SHA256; is the library whole?");
-  return RC_OK;
-}
 
 typedef struct endpoint {
   buf origin; /* "https://host:9000": lower case, the scheme's own port left out */
@@ -86,7 +62,7 @@ static void put_path(signing *s, const endpoint *at, const char *path) {
   while (prefix_len > 0 && at->prefix[prefix_len - 1] == '/') prefix_len--;
   buf raw = {0};
   buf_printf(&raw, "%.*s%s", (int)prefix_len, at->prefix, path);
-  put_encoded(&s->path, buf_text(&raw), true);
+  signing_put_encoded(&s->path, buf_text(&raw), true);
   buf_deinit(&raw);
 }
 
@@ -95,36 +71,36 @@ static void put_query(signing *s, const sigv4_credentials *c, uint32_t expires_s
   buf credential = {0};
   buf_printf(&credential, "%s/%s", c->access_key_id, buf_text(&s->scope));
   buf_puts(&s->query, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=");
-  put_encoded(&s->query, buf_text(&credential), false);
+  signing_put_encoded(&s->query, buf_text(&credential), false);
   buf_printf(&s->query, "&X-Amz-Date=%s&X-Amz-Expires=%u", s->time, expires_s);
   if (c->session_token) {
     buf_puts(&s->query, "&X-Amz-Security-Token=");
-    put_encoded(&s->query, c->session_token, false);
+    signing_put_encoded(&s->query, c->session_token, false);
   }
   buf_puts(&s->query, "&X-Amz-SignedHeaders=host");
   buf_deinit(&credential);
 }
 
 static void put_string_to_sign(signing *s, const char *method, const char *host) {
-  digest hash;
+  signing_digest hash;
   buf_printf(&s->canonical, "%s\n%s\n%s\nhost:%s\n\nhost\nUNSIGNED-PAYLOAD", method,
              buf_text(&s->path), buf_text(&s->query), host);
   SHA256(s->canonical.data, s->canonical.len, hash.bytes);
   buf_printf(&s->to_sign, "AWS4-HMAC-SHA256\n%s\n%s\n", s->time, buf_text(&s->scope));
-  put_hex(&s->to_sign, hash);
+  signing_put_hex(&s->to_sign, &hash);
 }
 
-static rc sign(const signing *s, const sigv4_credentials *c, const char *region, digest *out,
-               err *e) {
+static rc sign(const signing *s, const sigv4_credentials *c, const char *region,
+               signing_digest *out, err *e) {
   buf secret = {0};
   buf_printf(&secret, "AWS4%s", c->secret_access_key);
-  rc r = hmac(secret.data, secret.len, s->day, out, e);
+  rc r = signing_hmac(secret.data, secret.len, s->day, out, e);
   buf_deinit(&secret);
   TRY(r);
-  TRY(hmac(out->bytes, sizeof out->bytes, region, out, e));
-  TRY(hmac(out->bytes, sizeof out->bytes, "s3", out, e));
-  TRY(hmac(out->bytes, sizeof out->bytes, "aws4_request", out, e));
-  return hmac(out->bytes, sizeof out->bytes, buf_text(&s->to_sign), out, e);
+  TRY(signing_hmac(out->bytes, sizeof out->bytes, region, out, e));
+  TRY(signing_hmac(out->bytes, sizeof out->bytes, "s3", out, e));
+  TRY(signing_hmac(out->bytes, sizeof out->bytes, "aws4_request", out, e));
+  return signing_hmac(out->bytes, sizeof out->bytes, buf_text(&s->to_sign), out, e);
 }
 
 rc sigv4_presign(const sigv4_credentials *c, const sigv4_request *r, buf *out, err *e) {
@@ -133,7 +109,7 @@ rc sigv4_presign(const sigv4_credentials *c, const sigv4_request *r, buf *out, e
                SIGV4_MAX_EXPIRES_S, r->expires_s);
   endpoint at = {0};
   signing s = {0};
-  digest signature;
+  signing_digest signature;
   time_t seconds = (time_t)(r->wall_us / 1000000);
   struct tm utc;
   gmtime_r(&seconds, &utc);
@@ -151,7 +127,7 @@ rc sigv4_presign(const sigv4_credentials *c, const sigv4_request *r, buf *out, e
   if (result == RC_OK) {
     buf_printf(out, "%s%s?%s&X-Amz-Signature=", buf_text(&at.origin), buf_text(&s.path),
                buf_text(&s.query));
-    put_hex(out, signature);
+    signing_put_hex(out, &signature);
   }
   signing_deinit(&s);
   buf_deinit(&at.origin);

@@ -80,6 +80,7 @@ static void on_join_message(void *arg, const uint8_t *data, size_t len) {
   if (!r) return;
   m->heartbeat_ms = r->heartbeat_ms ? r->heartbeat_ms : m->heartbeat_ms;
   m->lease_ms = r->lease_ms;
+  m->config.on_joined(m->config.owner, r->result_folder);
   cluster__join_response__free_unpacked(r, NULL);
 }
 

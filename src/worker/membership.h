@@ -20,6 +20,7 @@ typedef struct membership_config { /* borrowed */
   const char *shuffle_folder;
   int task_port, shuffle_port; /* that we listen on */
   void *owner;
+  void (*on_joined)(void *owner, const char *result_folder); /* "": no results are kept on disks */
   /* Nothing heard for the lease: another worker may be doing our tasks by now. */
   void (*on_lease_lost)(void *owner);
   /* The scheduler does not know this worker, nor the files that it keeps for other stages. It joins

@@ -5,6 +5,7 @@
 #include "worker/task_service.h"
 
 #include "base/mem.h"
+#include "base/tree.h"
 #include "net/grpc_server.h"
 #include "net/health.h"
 #include "worker/task.h"
@@ -25,6 +26,7 @@ struct task_service {
   grpc_server *server;
   list running; /* of running */
   size_t n_running, n_drops;
+  char *result_folder; /* NULL: none */
   bool ready, server_done, stopping;
   void (*done)(void *);
   void *done_arg;
@@ -131,9 +133,10 @@ typedef struct drop {
   task_service *service;
   grpc_call *call; /* a reference */
   Cluster__DropShuffleRequest *request;
+  char *result_dir; /* a query's part of its result, instead; NULL: not */
 } drop;
 
-static rc check_drop(const Cluster__DropShuffleRequest *r, err *e) {
+static rc check_drop(const task_service *s, const Cluster__DropShuffleRequest *r, err *e) {
   uuid id;
   if (!r) return ERR(e, RC_INVALID, "DropShuffleRequest does not decode");
   if (!uuid_parse(r->query_id, &id))
@@ -141,12 +144,18 @@ static rc check_drop(const Cluster__DropShuffleRequest *r, err *e) {
   for (size_t i = 0; i < r->n_attempt_ids; i++)
     if (!uuid_parse(r->attempt_ids[i], &id))
       return ERR(e, RC_INVALID, "attempt_ids: expected UUIDs, found \"%s\"", r->attempt_ids[i]);
+  if (r->result && !s->result_folder)
+    return ERR(e, RC_PRECONDITION, "this worker was told of no folder for results");
   return RC_OK;
 }
 
 static void drop_work(uv_work_t *work) {
   const drop *d = work->data;
   const Cluster__DropShuffleRequest *r = d->request;
+  if (d->result_dir) {
+    tree_remove(d->result_dir);
+    return;
+  }
   if (!r->n_attempt_ids) shuffle_drop(d->service->config.shuffle, r->query_id, NULL);
   for (size_t i = 0; i < r->n_attempt_ids; i++)
     shuffle_drop(d->service->config.shuffle, r->query_id, r->attempt_ids[i]);
@@ -160,6 +169,7 @@ static void dropped(uv_work_t *work, int status) {
   grpc_call_finish(d->call, RC_OK, "");
   grpc_call_unref(d->call);
   cluster__drop_shuffle_request__free_unpacked(d->request, NULL);
+  free(d->result_dir);
   free(d);
   s->n_drops--;
   check_stopped(s);
@@ -169,7 +179,7 @@ static void on_drop(grpc_call *call, const uint8_t *message, size_t len) {
   task_service *s = grpc_call_user(call);
   Cluster__DropShuffleRequest *request = cluster__drop_shuffle_request__unpack(NULL, len, message);
   err e = {0};
-  rc r = check_drop(request, &e);
+  rc r = check_drop(s, request, &e);
   if (r != RC_OK) {
     grpc_call_finish(call, r, e.text);
     cluster__drop_shuffle_request__free_unpacked(request, NULL);
@@ -177,6 +187,7 @@ static void on_drop(grpc_call *call, const uint8_t *message, size_t len) {
   }
   drop *d = NEW(drop);
   *d = (drop){.service = s, .call = grpc_call_ref(call), .request = request};
+  if (request->result) d->result_dir = mem_printf("%s/%s", s->result_folder, request->query_id);
   d->work.data = d;
   s->n_drops++;
   uv_queue_work(s->config.loop, &d->work, drop_work, dropped);
@@ -226,6 +237,11 @@ void task_service_set_ready(task_service *s) {
   s->ready = true;
 }
 
+void task_service_set_result_folder(task_service *s, const char *folder) {
+  free(s->result_folder);
+  s->result_folder = mem_strdup(folder);
+}
+
 void task_service_kill_all(task_service *s, const char *why) {
   LIST_EACH (&s->running, it, tmp) {
     running *r = LIST_ENTRY(it, running, link);
@@ -249,5 +265,6 @@ void task_service_shutdown(task_service *s, void (*done)(void *), void *arg) {
 void task_service_free(task_service *s) {
   if (!s) return;
   grpc_server_free(s->server);
+  free(s->result_folder);
   free(s);
 }

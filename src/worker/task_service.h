@@ -25,6 +25,8 @@ MUST_CHECK rc task_service_new(const task_service_config *config, task_service *
 int task_service_port(const task_service *s);
 /* Before, RunTask answers UNAVAILABLE and health says NOT_SERVING. */
 void task_service_set_ready(task_service *s);
+/* Where clients' results lie that are kept on this disk: DropShuffle removes them, too. */
+void task_service_set_result_folder(task_service *s, const char *folder);
 /* No contact with the scheduler for the lease: whatever runs is killed and commits nothing. */
 void task_service_kill_all(task_service *s, const char *why);
 /* Every call ends UNAVAILABLE, every task is cancelled; `done` when none is left. */

@@ -43,6 +43,14 @@ static void on_probed(void *owner) {
   membership_join(w->membership);
 }
 
+/* Clients of other machines read them through the scheduler. */
+static void on_joined(void *owner, const char *result_folder) {
+  worker *w = owner;
+  if (!*result_folder) return;
+  file_server_add(w->files, "/results/", result_folder);
+  task_service_set_result_folder(w->tasks, result_folder);
+}
+
 static void on_lease_lost(void *owner) {
   worker *w = owner;
   task_service_kill_all(w->tasks, "the worker lost contact with the scheduler");
@@ -105,6 +113,7 @@ static void start_membership(worker *w) {
       .task_port = task_service_port(w->tasks),
       .shuffle_port = file_server_port(w->files),
       .owner = w,
+      .on_joined = on_joined,
       .on_lease_lost = on_lease_lost,
       .on_forgotten = on_forgotten,
   };

@@ -173,12 +173,19 @@ class Program:
     seen: set[Process] = field(default_factory=set)
 
     @classmethod
-    def start(cls, name: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> Program:
+    def start(
+        cls,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        wrapper: Sequence[str] = (),
+    ) -> Program:
         if not FLOE.exists():
             raise FileNotFoundError(f"{FLOE} does not exist: run `make build`, or set FLOE_BIN")
         with open(log, "ab") as out:
             popen = subprocess.Popen(
-                [str(FLOE), *arguments],
+                [*wrapper, str(FLOE), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -396,7 +403,12 @@ class UpCluster(Cluster):
 
 
 class ServiceCluster(Cluster):
-    """The same as separate programs, configured by TOML files as an administrator would."""
+    """The same as separate programs, configured by TOML files as an administrator would.
+
+    `results_extra`: TOML below the location of results; "OBSERVATORY" stands for the port.
+    `machines`: each program sees a disk of its own, `disk(name)`, where results are; the test sees
+    nothing there. Needs root.
+    """
 
     TOKEN = "a-token-of-the-tests-0123456789"
 
@@ -410,6 +422,8 @@ class ServiceCluster(Cluster):
         workers: int = 2,
         scheduler_extra: str = "",
         worker_extra: str = "",
+        results_extra: str = "",
+        machines: bool = False,
         executor_nice: int | None = 0,
     ) -> None:
         super().__init__(name)
@@ -419,6 +433,8 @@ class ServiceCluster(Cluster):
         self.token_file.write_text(self.TOKEN)
         self.token_file.chmod(0o600)
         self._extra = {"scheduler": scheduler_extra, "worker": worker_extra}
+        self._results_extra = results_extra.replace("OBSERVATORY", str(self.ports.observatory))
+        self._machines = machines
         try:
             self.start_scheduler()
             for number in range(workers):
@@ -427,6 +443,15 @@ class ServiceCluster(Cluster):
             self.keep_logs = True
             self.stop()
             raise
+
+    def disk(self, name: str) -> Path:
+        return open_folder(self.folder / f"disk-of-{name}")
+
+    def _wrapper(self, name: str) -> list[str]:
+        if not self._machines:
+            return []
+        mount = f"mount --bind {self.disk(name)} {self.results} && exec \"$@\""
+        return ["unshare", "--mount", "sh", "-c", mount, "sh"]
 
     def start_scheduler(self) -> Program:
         p = self.ports
@@ -444,6 +469,7 @@ class ServiceCluster(Cluster):
             client_service.bind_addr = "127.0.0.1:{p.client}"
             worker_service.bind_addr = "127.0.0.1:{p.membership}"
             anonymous_result_location.local.path = "{self.results}"
+            {self._results_extra}
             [observatory]
             enabled = true
             service.bind_addr = "127.0.0.1:{p.base + 49}"
@@ -494,7 +520,7 @@ class ServiceCluster(Cluster):
         config.write_text("\n".join(line.strip() for line in toml.splitlines()))
         config.chmod(0o600)
         arguments = ["service", "--config-path", str(config)]
-        program = Program.start(name, arguments, self.log_file(name), self.environment())
+        program = Program.start(name, arguments, self.log_file(name), self.environment(), self._wrapper(name))
         self.programs.append(program)
         self.running[name] = program
 

@@ -38,8 +38,8 @@ static void refused(const char *toml, const char *const *environment, const char
 /* ---- every key, both ways ------------------------------------------------------------------- */
 
 static void print_location(const conf_location *l, buf *out) {
-  buf_printf(out, "%d %s %" PRId64 " %s %d", l->kind, l->url, l->presign_ms, l->external_endpoint,
-             l->allow_deletes);
+  buf_printf(out, "%d %s %" PRId64 " %s %d %d", l->kind, l->url, l->presign_ms,
+             l->external_endpoint, l->allow_deletes, l->mounted_by_clients);
   for (size_t i = 0; i < l->n_options; i++)
     buf_printf(out, " %s=%s", l->options[i].key, l->options[i].value);
 }
@@ -138,6 +138,8 @@ static void check_key(const char *key, const setting *row, const setting *leaf, 
   const char *variable_value, *toml_value = sample(leaf, &variable_value);
   if (leaf->type == SETTING_TEXT && !strcmp(leaf->key, "url"))
     toml_value = "\"s3://b/other\"", variable_value = "s3://b/other";
+  if (!strcmp(leaf->key, "external_endpoint"))
+    toml_value = "\"https://h.example\"", variable_value = "https://h.example";
   bool is_base = base && !strncmp(base, key, strlen(key)) && base[strlen(key)] == ' ';
   buf toml = {0}, by_file = {0}, by_variable = {0}, before = {0}, notices = {0};
   buf_printf(&toml, "%s\n%s = %s\n", is_base || !base ? "" : base, key, toml_value);

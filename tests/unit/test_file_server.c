@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -131,6 +132,26 @@ static void a_file_here_that_cannot_be_written(void **state) {
   assert_int_equal(store_get_file(&full, NULL, &e), RC_INTERNAL);
   assert_non_null(strstr(e.text, "No space left"));
   close(full.fd);
+}
+
+static void another_folder(void **state) {
+  (void)state;
+  char other[256], path[256];
+  snprintf(other, sizeof other, "%s/other", top);
+  file_server_add(server, "/results/", other); /* it comes later */
+  char url[256];
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/results/x", port);
+  uint8_t byte;
+  store_get one = {.url = url, .token = TOKEN, .bytes = 1, .memory = &byte};
+  assert_int_equal(store_get_file(&one, NULL, NULL), RC_NOT_FOUND);
+  assert_int_equal(mkdir(other, 0700), 0);
+  put_file("other/x", SMALL);
+  assert_int_equal(store_get_file(&one, NULL, NULL), RC_OK);
+  assert_int_equal(get("small", SMALL, NULL), RC_OK); /* the first is as it was */
+  unlink(at("other/x", path));
+  file_server_add(server, "/results/", top);
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/results/small", port);
+  assert_int_equal(store_get_file(&one, NULL, NULL), RC_OK);
 }
 
 static void ipv6_too(void **state) {
@@ -271,6 +292,7 @@ int main(void) {
       CASE(a_file_here_that_cannot_be_written),
       CASE(parts_of_files),
       CASE(parts_that_are_not_there),
+      CASE(another_folder),
       CASE(ipv6_too),
       CASE(many_at_once),
       CASE(it_may_end_in_the_middle),
