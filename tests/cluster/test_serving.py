@@ -13,10 +13,9 @@ import http.client
 import os
 import shutil
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -24,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import polars as pl
 import pytest
 from cluster import FORCED, ServiceCluster, files_below
-from conftest import Remote, _until_stopped
+from conftest import Remote, until_stopped
 from polars.testing import assert_frame_equal as assert_equal
 from processes import wait_until
 
@@ -36,12 +35,12 @@ NUMBERS = pl.LazyFrame({"a": range(100), "s": [f"é{i}" for i in range(100)]})
 def machines() -> Iterator[ServiceCluster]:
     if os.geteuid() != 0:
         pytest.skip("disks of their own need mount namespaces, and those need root")
-    yield from _until_stopped(ServiceCluster("machines", results_extra=BY_URL, machines=True, scheduler_extra=FORCED))
+    yield from until_stopped(ServiceCluster("machines", results_extra=BY_URL, machines=True, scheduler_extra=FORCED))
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[ServiceCluster]:
-    yield from _until_stopped(ServiceCluster("served", workers=1, results_extra=BY_URL))
+    yield from until_stopped(ServiceCluster("served", workers=1, results_extra=BY_URL))
 
 
 # --- HTTP --------------------------------------------------------------------------------------
@@ -242,8 +241,6 @@ def test_a_file_of_several_gigabytes(put: Callable[[bytes], Signed]) -> None:
 
 
 def test_many_readers_at_once(put: Callable[[bytes], Signed]) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     content = os.urandom(3_000_000)
     url = put(content).url()
     with ThreadPoolExecutor(40) as pool:
