@@ -88,7 +88,11 @@ valueFrom:
     "aws_secret_access_key" $key
     "external_endpoint" $results.temporaryStorage.presignEndpointUrl)) }}
 {{- else if $results.sharedFilesystem.enabled }}
-{{- include "polars.settings" (list (printf "%sshared_filesystem__" $prefix) (list "path" $results.sharedFilesystem.path)) }}
+{{- include "polars.settings" (list (printf "%sshared_filesystem__" $prefix) (list
+    "path" $results.sharedFilesystem.path
+    "mounted_by_clients" $results.sharedFilesystem.mountedByClients
+    "external_endpoint" $results.sharedFilesystem.presignEndpointUrl
+    "presign_duration" $results.sharedFilesystem.presignDuration)) }}
 {{- end }}
 {{- end }}
 
