@@ -81,8 +81,9 @@ typedef struct conf {
     conf_auth client_auth;
     conf_location anonymous_results;
     int64_t partitions_per_worker; /* default 1 */
-    struct {                       /* results that the client streams */
-      int64_t ttl_ms;              /* unread ones are kept so long; default 1 h */
+    int64_t abandon_ms;    /* a query that nobody has asked for in so long is cancelled; 0: not */
+    struct {               /* results that the client streams */
+      int64_t ttl_ms;      /* unread ones are kept so long; default 1 h */
       int64_t quota_bytes; /* a query with so many unread waits for its reader; default 10 GiB */
     } streaming;
     struct {

@@ -87,6 +87,10 @@ static const setting ROWS[] = {
     {"scheduler.default_partitions_per_worker", 0, SETTING_INTEGER,
      AT(scheduler.partitions_per_worker), 1, 100000, "1",
      "Partitions for each worker when a query does not say; at least its slots."},
+    {"scheduler.abandon_after", 0, SETTING_DURATION, AT(scheduler.abandon_ms),
+     MS_SECOND, INT64_MAX, NULL,
+     "A query whose client neither waits for it nor has asked for it in so long is cancelled. Not "
+     "set: it goes on. (Of rows that are streamed: `scheduler.streaming.ttl`.)"},
     {"scheduler.streaming.ttl", 0, SETTING_DURATION, AT(scheduler.streaming.ttl_ms),
      MS_SECOND, INT64_MAX, "1h",
      "How long rows that a client collects are kept when it does not read them, if the query does "

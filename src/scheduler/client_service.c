@@ -33,7 +33,9 @@ static query *find_query(grpc_call *call, const uint8_t *message, size_t len) {
   if (!read_query_id(call, message, len, &id)) return NULL;
   query *q = map_get(&s->queries, &id, sizeof id);
   if (!q) finish_unknown(call, id);
-  return q && access_may_touch(call, q) ? q : NULL;
+  if (!q || !access_may_touch(call, q)) return NULL;
+  q->asked_ms = clock_mono_ms();
+  return q;
 }
 
 /* ---- GetQueryResult: a long poll ---- */

@@ -115,6 +115,10 @@ char *explain_stages(const execution *x);
 /* scheduler.c: where a query stands. */
 sched_query_info scheduler_info(const scheduler *s, const query *q);
 
+/* abandoned.c: cancels them; when it wants to look next. */
+void abandoned_tick(scheduler *s, int64_t now_ms);
+int64_t abandoned_next_tick(const scheduler *s, int64_t now_ms);
+
 /* retention.c: what ended queries weigh, bounded. */
 void retention_add(scheduler *s, query *q);
 void retention_remove(scheduler *s, query *q);

@@ -1,6 +1,7 @@
 /* scheduler/query.c: see query.h. SPDX-License-Identifier: Apache-2.0 */
 #include "scheduler/query.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/grpc_server.h"
 
@@ -10,6 +11,7 @@
 query *query_new(query_id id) {
   query *q = NEW(query);
   q->refs = 1;
+  q->asked_ms = clock_mono_ms();
   q->id = id;
   q->python_minor = q->python_micro = -1;
   list_init(&q->waiters);
@@ -47,12 +49,14 @@ static void on_waiter_gone(struct grpc_call *call, void *data) {
   (void)call;
   query_waiter *w = data;
   list_remove(&w->link);
+  if (w->query) w->query->asked_ms = clock_mono_ms();
   free(w);
 }
 
 void query_waiter_add(query *q, struct grpc_call *call) {
   query_waiter *w = NEW(query_waiter);
   w->call = call;
+  w->query = q;
   list_push_back(&q->waiters, &w->link);
   grpc_call_set_data(call, w, on_waiter_gone);
 }

@@ -50,6 +50,7 @@ typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
 typedef struct query_waiter {
   list link; /* in query.waiters */
   struct grpc_call *call;
+  struct query *query; /* NULL: it has its answer */
 } query_waiter;
 
 typedef struct query_file { /* of the result */
@@ -80,6 +81,7 @@ typedef struct query {
   sched_query_info end; /* how it ended, once times.ended_us is set: sched/ may have forgotten it */
   list all_link;        /* in scheduler.newest */
   list waiters;         /* of query_waiter: long polls */
+  int64_t asked_ms;     /* monotonic: when its client last asked for it, or stopped waiting */
   list attempts;        /* of attempt (dispatch.c): calls to workers; each may read a plan */
   list ended_link;      /* in scheduler.ended, while its head and errors are kept */
   size_t kept_bytes;    /* of these */

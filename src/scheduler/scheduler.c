@@ -75,6 +75,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
   LIST_EACH (&q->waiters, it, next) {
     query_waiter *w = LIST_ENTRY(it, query_waiter, link);
     list_remove(&w->link);
+    w->query = NULL;
     answer_result(w->call, s, q); /* frees w through the end of the call */
   }
 }
@@ -104,11 +105,14 @@ static void on_tick(uv_timer_t *t) {
   scheduler *s = t->data;
   sched_tick(s->sched, clock_mono_ms());
   flight_tick(s->flight);
+  abandoned_tick(s, clock_mono_ms());
   scheduler_run_actions(s);
 }
 
 static void arm_tick(scheduler *s) {
   int64_t due = sched_next_tick(s->sched), now = clock_mono_ms();
+  int64_t look = abandoned_next_tick(s, now);
+  if (due > look) due = look;
   if (flight_needs_tick(s->flight) && due > now + FLIGHT_TICK_MS) due = now + FLIGHT_TICK_MS;
   if (due == INT64_MAX || s->stopping) {
     uv_timer_stop(&s->tick);

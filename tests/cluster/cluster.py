@@ -405,7 +405,7 @@ class UpCluster(Cluster):
 class ServiceCluster(Cluster):
     """The same as separate programs, configured by TOML files as an administrator would.
 
-    `results_extra`: TOML below the location of results; "OBSERVATORY" stands for the port.
+    `in_scheduler`: lines of the table [scheduler]; OBSERVATORY stands for that port.
     `machines`: each program sees a disk of its own, `disk(name)`, where results are; the test sees
     nothing there. Needs root.
     """
@@ -422,7 +422,7 @@ class ServiceCluster(Cluster):
         workers: int = 2,
         scheduler_extra: str = "",
         worker_extra: str = "",
-        results_extra: str = "",
+        in_scheduler: str = "",
         machines: bool = False,
         executor_nice: int | None = 0,
     ) -> None:
@@ -433,7 +433,7 @@ class ServiceCluster(Cluster):
         self.token_file.write_text(self.TOKEN)
         self.token_file.chmod(0o600)
         self._extra = {"scheduler": scheduler_extra, "worker": worker_extra}
-        self._results_extra = results_extra.replace("OBSERVATORY", str(self.ports.observatory))
+        self._in_scheduler = in_scheduler.replace("OBSERVATORY", str(self.ports.observatory))
         self._machines = machines
         try:
             self.start_scheduler()
@@ -469,7 +469,7 @@ class ServiceCluster(Cluster):
             client_service.bind_addr = "127.0.0.1:{p.client}"
             worker_service.bind_addr = "127.0.0.1:{p.membership}"
             anonymous_result_location.local.path = "{self.results}"
-            {self._results_extra}
+            {self._in_scheduler}
             [observatory]
             enabled = true
             service.bind_addr = "127.0.0.1:{p.base + 49}"

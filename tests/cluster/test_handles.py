@@ -8,6 +8,8 @@ import json
 import time
 import urllib.request
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,10 @@ import grpc
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import Cluster, UpCluster
+from cluster import Cluster, ServiceCluster, UpCluster
 from conftest import Remote
 from processes import wait_until
-from wire import CLIENT, block, caller, plan_of, refusal, submit_request
+from wire import CLIENT, block, caller, plan_of, query_ref, refusal, submit_request
 
 pytestmark = pytest.mark.seconds(60)
 
@@ -123,3 +125,41 @@ def test_statistics_of_stages(remote: Remote, folder: Path) -> None:
     first = result.stage_statistics(0)
     assert first is not None and first.num_workers_used == statistics[0].num_workers_used
     assert result.n_rows_total == 2
+
+
+# --- clients that go away ----------------------------------------------------------------------
+
+
+def status_of(cluster: Cluster, query_id: object) -> str:
+    return str(seen(cluster, f"query/{query_id}")["status"])
+
+
+def test_an_abandoned_query_is_cancelled_where_that_is_set(
+    services: Callable[..., ServiceCluster], remote_to: Callable[..., Remote], folder: Path
+) -> None:
+    cluster = services(workers=1, in_scheduler='abandon_after = "1s"')
+    remote = remote_to(cluster)
+    left, waited_for, asked_for = (remote.submit(waiting(folder / "gate")) for _ in range(3))
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(waited_for.await_result)
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            assert asked_for.get_status() in (pc.QueryStatus.SCHEDULED, pc.QueryStatus.INPROGRESS)
+            time.sleep(0.2)
+        assert status_of(cluster, left._query_id) == "Canceled"
+        (folder / "gate").touch()
+        assert result.result().n_rows_total == 2
+    assert asked_for.await_result().n_rows_total == 2
+    assert left.await_result().status is pc.QueryStatus.CANCELED
+
+
+def test_a_query_whose_client_has_gone_goes_on(cluster: UpCluster, remote: Remote, folder: Path) -> None:
+    with caller(cluster.ports.client) as call:
+        query_id = call.submit(plan_of(waiting(folder / "gate")))
+    wait_until(lambda: status_of(cluster, query_id) == "InProgress", "it runs", 20)
+    time.sleep(1)
+    assert status_of(cluster, query_id) == "InProgress"
+    (folder / "gate").touch()
+    wait_until(lambda: status_of(cluster, query_id) == "Success", "it has ended", 20)
+    with caller(cluster.ports.client) as call:
+        call(CLIENT + "DeleteQueryResult", query_ref(query_id))

@@ -35,12 +35,12 @@ NUMBERS = pl.LazyFrame({"a": range(100), "s": [f"é{i}" for i in range(100)]})
 def machines() -> Iterator[ServiceCluster]:
     if os.geteuid() != 0:
         pytest.skip("disks of their own need mount namespaces, and those need root")
-    yield from until_stopped(ServiceCluster("machines", results_extra=BY_URL, machines=True, scheduler_extra=FORCED))
+    yield from until_stopped(ServiceCluster("machines", in_scheduler=BY_URL, machines=True, scheduler_extra=FORCED))
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[ServiceCluster]:
-    yield from until_stopped(ServiceCluster("served", workers=1, results_extra=BY_URL))
+    yield from until_stopped(ServiceCluster("served", workers=1, in_scheduler=BY_URL))
 
 
 # --- HTTP --------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_paths_for_clients_that_mount_the_folder(
     services: Callable[..., ServiceCluster], remote_to: Callable[..., Remote]
 ) -> None:
     mounted = f"{BY_URL}\nanonymous_result_location.local.mounted_by_clients = true"
-    cluster = services(workers=1, results_extra=mounted)
+    cluster = services(workers=1, in_scheduler=mounted)
     (path,) = remote_to(cluster).execute(NUMBERS).location
     assert Path(path).is_file()
 
