@@ -18,9 +18,10 @@ from typing import Any
 
 import polars as pl
 
-from . import capture, describe, explain, inputs, output, stream
+from . import capture, describe, destinations, explain, inputs, output, stream
+from .destinations import Destination, LostError
 from .executor_pb2 import Done, Input, Run
-from .planning_pb2 import CaptureRequest, DescribeRequest, ExplainRequest, HeadsRequest, HeadsResponse
+from .planning_pb2 import CaptureRequest, CommitRequest, DescribeRequest, ExplainRequest, HeadsRequest, HeadsResponse
 from .interrupt import Interrupt
 from .scans import SCANS
 
@@ -97,7 +98,9 @@ def run(request: Run, plan: Plan, interrupt: Interrupt) -> Done:
     done.ok = error is None
     if error is not None:
         done.interrupted = isinstance(error, KeyboardInterrupt)
-        done.error_type, done.error_message = say(error)
+        done.lost = isinstance(error, LostError)
+        if not done.error_type:
+            done.error_type, done.error_message = say(error)
     return done
 
 
@@ -108,7 +111,9 @@ def execute(request: Run, plan: Plan, done: Done) -> None:
         if len(done.answer) > MAX_ANSWER:
             raise ValueError(f"the answer takes {len(done.answer)} bytes, expected at most {MAX_ANSWER}")
         return
-    counted = countable_sink(request, plan)
+    if request.sinks:
+        write_destinations(request, plan, done, **how)
+        return
     rows = plan.deserialize(request.inputs)
     if request.shuffle.stream:
         stream.write(rows, request.shuffle, done, **how)
@@ -122,8 +127,25 @@ def execute(request: Run, plan: Plan, done: Done) -> None:
     rows.collect(**how)
     if request.result_path:
         show(request.result_path, request.head_rows, done)
-    elif counted:
-        count(counted, request.sink_format, done)
+
+
+def write_destinations(request: Run, plan: Plan, done: Done, **how: Any) -> None:
+    data, written = destinations.stage(request, plan.read())
+    counted = countable(written, plan)
+    try:
+        Plan(data, None).deserialize(request.inputs).collect(**how)
+    except Exception as error:
+        done.error_type, done.error_message = say(error)
+        done.error_message = destinations.in_users_words(done.error_message, written)
+        raise
+    report(written, done)
+    if counted:
+        count(written[0], done)
+
+
+def answer_commit(data: bytes, _: dict[str, Any]) -> bytes:
+    destinations.commit(CommitRequest.FromString(data))
+    return b""
 
 
 def answer_describe(data: bytes, _: dict[str, Any]) -> bytes:
@@ -144,7 +166,8 @@ def answer_explain(data: bytes, how: dict[str, Any]) -> bytes:
     return explain.explain(ExplainRequest.FromString(data), **how).SerializeToString()
 
 
-CALLS = {1: answer_describe, 2: answer_capture, 3: answer_heads, 4: answer_explain}  # cluster.PlanningCall
+# cluster.PlanningCall
+CALLS = {1: answer_describe, 2: answer_capture, 3: answer_heads, 4: answer_explain, 5: answer_commit}
 
 
 def optimizations(request: Run) -> pl.QueryOptFlags:
@@ -181,30 +204,15 @@ def write_head(head: pl.DataFrame) -> bytes:
     return file.getvalue()
 
 
-def countable_sink(request: Run, plan: Plan) -> str | None:
-    """The user's destination when its rows can be counted after the run; asked before the run,
-    for a folder that already holds files would lend us their rows."""
-    path = request.sink_path
-    if not path or request.sink_format not in SCANS:
-        return None
-    path = path[len("file://") :] if path.startswith("file://") else path
-    if "://" in path:
-        return None
-    path = os.path.expanduser(path)
-    if os.path.isdir(path) and holds_something(path):
-        return None
-    if request.sink_format == "ndjson" and set(path) & set("*?["):
-        return None  # scan_ndjson would take it for a pattern
-    if request.sink_format == "csv" and not is_plain_csv(plan):
-        return None  # no header, or other quotes: counting lines could be wrong
-    return path
-
-
-def holds_something(folder: str) -> bool:
-    try:
-        return bool(os.listdir(folder))
-    except OSError:
-        return True  # for all we know
+def countable(destinations: list[Destination], plan: Plan) -> bool:
+    """May its rows be counted after the run? A folder that is there already would lend us its rows."""
+    if len(destinations) != 1 or not destinations[0].staged:
+        return False
+    file_format, path = destinations[0].sink.format, destinations[0].path
+    if file_format == "ndjson" and set(path) & set("*?["):
+        return False  # scan_ndjson would take it for a pattern
+    # No header, or other quotes: counting lines could be wrong.
+    return file_format in SCANS and (file_format != "csv" or is_plain_csv(plan))
 
 
 def is_plain_csv(plan: Plan) -> bool:
@@ -220,19 +228,23 @@ def plain_csv_options() -> bytes | None:
     return found.group() if found else None
 
 
-def count(path: str, file_format: str, done: Done) -> None:
+def count(destination: Destination, done: Done) -> None:
     """Best effort: a destination whose rows cannot be counted is no failure of the query."""
+    file_format = destination.sink.format
     try:
-        files = [path]
-        if os.path.isdir(path):
-            files = [os.path.join(top, name) for top, _, names in os.walk(path) for name in names]
-        if file_format in ("csv", "ndjson"):
-            if sum(os.path.getsize(file) for file in files) > MAX_COUNTED_TEXT:
-                return
-        scans = [SCANS[file_format](file).select(pl.len()) for file in files]
+        if file_format in ("csv", "ndjson") and destination.size() > MAX_COUNTED_TEXT:
+            return
+        scans = [SCANS[file_format](file).select(pl.len()) for file in destination.files()]
         done.rows = sum(frame.item() for frame in pl.collect_all(scans))
     except Exception:
         done.ClearField("rows")
+
+
+def report(destinations: list[Destination], done: Done) -> None:
+    for one in destinations:
+        written = done.written.add(location=one.sink.path)
+        if one.staged:
+            written.bytes, written.staged = one.size(), one.to_commit()
 
 
 def say(error: BaseException) -> tuple[str, str]:

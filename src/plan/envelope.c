@@ -139,20 +139,33 @@ static bool read_path(msgpack payload, const char *key, msgpack_token *out, uint
   return true;
 }
 
+static bool is_placeholder(const msgpack_token *path) {
+  return msgpack_is(path, "<in-memory>") || msgpack_is(path, "<flight>");
+}
+
+static void add_sink(plan_envelope *out, msgpack payload, const char *key, bool folder) {
+  plan_sink *sink = &out->sinks[out->n_sinks];
+  msgpack_token path;
+  if (!read_path(payload, key, &path, &sink->offset, &sink->len)) return;
+  sink->path = text_of(&path);
+  sink->format = read_format(payload);
+  sink->folder = folder;
+  out->n_sinks++;
+}
+
 static void read_file_sink(msgpack payload, plan_envelope *out) {
   msgpack_token path;
   uint64_t offset;
   uint32_t len;
   if (!read_path(payload, "target", &path, &offset, &len)) return;
   out->format = read_format(payload);
-  out->sink = msgpack_is(&path, "<in-memory>") ? PLAN_SINK_ANONYMOUS
-              : msgpack_is(&path, "<flight>")  ? PLAN_SINK_FLIGHT
-                                               : PLAN_SINK_FILE;
-  if (out->sink == PLAN_SINK_FILE) {
-    out->target = text_of(&path);
-  } else {
+  if (is_placeholder(&path)) {
+    out->sink = msgpack_is(&path, "<flight>") ? PLAN_SINK_FLIGHT : PLAN_SINK_ANONYMOUS;
     out->placeholder_offset = offset;
     out->placeholder_len = len;
+  } else {
+    out->sink = PLAN_SINK_FILE;
+    add_sink(out, payload, "target", false);
   }
 }
 
@@ -179,26 +192,56 @@ static void read_sinkless(msgpack root, msgpack sink, plan_sinkless *out) {
   memcpy(out->with, with, with_len);
 }
 
-static void read_partitioned_sink(msgpack payload, plan_envelope *out) {
-  msgpack_token path;
-  uint64_t offset;
-  uint32_t len;
-  out->sink = PLAN_SINK_PARTITIONED;
-  out->format = read_format(payload);
-  if (read_path(payload, "base_path", &path, &offset, &len)) out->target = text_of(&path);
+/* File sinks and those in parts; *kind: which, or CALLBACK, or UNKNOWN. */
+static bool enter_payload(msgpack *node, plan_sink_kind *kind) {
+  static const struct {
+    const char *key;
+    plan_sink_kind kind;
+  } kinds[] = {{"File", PLAN_SINK_FILE},
+               {"Partitioned", PLAN_SINK_PARTITIONED},
+               {"Callback", PLAN_SINK_CALLBACK}};
+  if (!msgpack_enter(node, "Sink") || !msgpack_enter(node, "payload")) return false;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    *kind = kinds[i].kind;
+    if (msgpack_enter(node, kinds[i].key)) return true;
+  }
+  return false;
+}
+
+/* All of them, or none. */
+static void read_sinks(msgpack inputs, plan_envelope *out) {
+  msgpack_token list;
+  if (msgpack_next(&inputs, &list, NULL) != RC_OK || list.kind != MSGPACK_ARRAY) return;
+  for (uint64_t i = 0; i < list.n; i++) {
+    msgpack payload = inputs;
+    plan_sink_kind kind;
+    bool found = out->n_sinks < PLAN_MAX_SINKS && enter_payload(&payload, &kind);
+    if (found && kind == PLAN_SINK_FILE) add_sink(out, payload, "target", false);
+    if (found && kind == PLAN_SINK_PARTITIONED) add_sink(out, payload, "base_path", true);
+    if (out->n_sinks != i + 1 || msgpack_walk(&inputs, NULL, NULL, NULL) != RC_OK) {
+      out->n_sinks = 0;
+      return;
+    }
+  }
 }
 
 static void read_sink(msgpack node, plan_envelope *out) {
-  msgpack payload = node, file, partitioned;
-  if (msgpack_enter(&node, "SinkMultiple")) {
+  msgpack several = node;
+  plan_sink_kind kind;
+  if (msgpack_enter(&several, "SinkMultiple")) {
     out->sink = PLAN_SINK_MULTIPLE;
+    if (msgpack_enter(&several, "inputs")) read_sinks(several, out);
     return;
   }
-  if (!msgpack_enter(&payload, "Sink") || !msgpack_enter(&payload, "payload")) return;
-  file = partitioned = payload;
-  if (msgpack_enter(&file, "File")) read_file_sink(file, out);
-  if (msgpack_enter(&partitioned, "Partitioned")) read_partitioned_sink(partitioned, out);
-  if (msgpack_enter(&payload, "Callback")) out->sink = PLAN_SINK_CALLBACK;
+  if (!enter_payload(&node, &kind)) return;
+  if (kind == PLAN_SINK_FILE) {
+    read_file_sink(node, out);
+    return;
+  }
+  out->sink = kind;
+  if (kind == PLAN_SINK_CALLBACK) return;
+  out->format = read_format(node);
+  add_sink(out, node, "base_path", true);
 }
 
 /* How many bytes the character at s has, at most `left`; 0: it is no UTF-8, or NUL. */
@@ -234,7 +277,10 @@ rc plan_envelope_read(const uint8_t *plan, size_t len, plan_envelope *out, err *
     read_sink(root_node, &found);
     if (found.sink == PLAN_SINK_FLIGHT) read_sinkless(body.root, root_node, &found.sinkless);
   }
-  TRY(check_text(found.target, "sink's path", e));
+  for (size_t i = 0; i < found.n_sinks; i++) {
+    TRY(check_text(found.sinks[i].path, "sink's path", e));
+    TRY(check_text(found.sinks[i].format, "sink's format", e));
+  }
   TRY(check_text(found.format, "sink's format", e));
   *out = found;
   return RC_OK;

@@ -39,15 +39,25 @@ typedef struct plan_sinkless {
   uint8_t with[32];
 } plan_sinkless;
 
+/* A destination of the user's own. */
+typedef struct plan_sink {
+  plan_text path, format; /* "Parquet", "Csv", "Ipc", "NDJson"; empty: unknown */
+  uint64_t offset;        /* of the path in the plan, a MessagePack string … */
+  uint32_t len;           /* … with its head */
+  bool folder;            /* many files below the path */
+} plan_sink;
+enum { PLAN_MAX_SINKS = 64 };
+
 typedef struct plan_envelope {
   const uint8_t *header; /* PLAN_HEADER_BYTES, inside the plan */
   plan_sink_kind sink;
-  plan_text target;               /* FILE: the path; PARTITIONED: base_path; else empty */
-  plan_text format;               /* "Parquet", "Csv", "Ipc", "NDJson"; empty: unknown */
-  uint64_t placeholder_offset;    /* of the MessagePack string "<in-memory>" or "<flight>" … */
-  uint32_t placeholder_len;       /* … with its head; 0: none. Replace it by any other string. */
-  plan_sinkless sinkless;         /* FLIGHT */
-  int python_minor, python_micro; /* of the functions pickled by value; -1: there are none */
+  plan_text format;                /* as in plan_sink; of MULTIPLE: empty */
+  plan_sink sinks[PLAN_MAX_SINKS]; /* FILE, PARTITIONED, MULTIPLE */
+  size_t n_sinks;                  /* 0: none that is known, or one of them is not */
+  uint64_t placeholder_offset;     /* of the MessagePack string "<in-memory>" or "<flight>" … */
+  uint32_t placeholder_len;        /* … with its head; 0: none. Replace it by any other string. */
+  plan_sinkless sinkless;          /* FLIGHT */
+  int python_minor, python_micro;  /* of the functions pickled by value; -1: there are none */
 } plan_envelope;
 
 /* RC_INVALID with a text for the user when the bytes are not a whole plan. */

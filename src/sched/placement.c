@@ -82,7 +82,8 @@ bool sched_query_is_full(const sched_query *q) {
 }
 
 bool placement_query_waits(const sched_query *q) {
-  return q->waiting.len && !q->held && !q->on_gathering.place && (!sched_query_is_full(q) || q->free.len);
+  return q->waiting.len && !q->held && !q->on_gathering.place &&
+         (!sched_query_is_full(q) || q->free.len);
 }
 
 /* After a change of its place in the order, its waiting tasks or its members. */
@@ -360,9 +361,15 @@ static bool can_go_where_it_prefers(const sched_query *q, const sched_task *t) {
          (!sched_query_is_full(q) || sched_member_of(q, w));
 }
 
-/* NULL: only the worker that lost it is free, and there is an elsewhere to wait for. A query that
- * has max_workers has no elsewhere. */
+static bool waits_for_its_own(const sched_query *q, const sched_task *t) {
+  return t->stage->pinned && t->prefer && fits(t->prefer, q->need) &&
+         (!sched_query_is_full(q) || sched_member_of(q, t->prefer));
+}
+
+/* NULL: only the worker that lost it is free, and there is an elsewhere to wait for (a query that
+ * has max_workers has no elsewhere); or it waits for its own. */
 static sched_worker *best_worker(const sched_query *q, const sched_task *t) {
+  if (waits_for_its_own(q, t)) return sched_worker_is_free(t->prefer) ? t->prefer : NULL;
   if (can_go_where_it_prefers(q, t)) return t->prefer;
   bool full = sched_query_is_full(q);
   const heap *from = full ? &q->free : &q->need->free;

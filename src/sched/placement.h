@@ -7,7 +7,8 @@
  * right to it and could have used it. The order of queries is sched_query_before; of one query the
  * oldest stage goes first.
  *
- * A task goes to the worker that it prefers, if that has a free slot now; it does not wait for it.
+ * A task goes to the worker that it prefers, if that has a free slot now; it does not wait for it
+ * unless it is pinned there.
  * A task that was lost goes elsewhere: while another worker fits, it leaves a slot of the worker
  * that lost it to others (it is `parked`), but for one lease at most.
  *
@@ -68,7 +69,7 @@ void placement_init(sched *s);
 void placement_query_came(sched *s, sched_query *q, sched_need *n);
 void placement_query_ended(sched *s, sched_query *q); /* none of its tasks waits or runs */
 void placement_hold(sched *s, sched_query *q, bool held);
-bool placement_query_waits(const sched_query *q);     /* whether it should be in the queue */
+bool placement_query_waits(const sched_query *q); /* whether it should be in the queue */
 void placement_enqueue(sched *s, sched_task *t);
 void placement_dequeue(sched *s, sched_task *t);
 void placement_unpark(sched *s, sched_task *t);        /* not parked: nothing happens */

@@ -35,6 +35,7 @@ sched_stage *sched_stage_new(sched_query *q, const sched_stage_spec *spec) {
                       .index = q->n_stages,
                       .final = spec->final,
                       .writes_destination = spec->writes_destination,
+                      .pinned = spec->pinned,
                       .n_tasks = spec->n_tasks,
                       .tasks = mem_new(spec->n_tasks * sizeof *st->tasks)};
   for (uint32_t k = 0; k < st->n_tasks; k++) st->tasks[k] = (sched_task){.stage = st, .index = k};

@@ -51,7 +51,7 @@ struct sched_task {
 struct sched_stage {
   sched_query *query;
   uint32_t index;
-  bool final, writes_destination;
+  bool final, writes_destination, pinned;
   stage_state state;
   sched_task *tasks; /* owned */
   uint32_t n_tasks, n_done;

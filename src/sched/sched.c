@@ -210,7 +210,7 @@ static void fail(sched *s, sched_task *t, sched_attempt *a, bool lost_too_often)
 }
 
 static void retry_elsewhere(sched *s, sched_task *t, sched_attempt *a) {
-  sched_task_avoid(s, t, a->worker->number);
+  if (!t->stage->pinned) sched_task_avoid(s, t, a->worker->number);
   sched_must(sched_task_apply(s, t, TASK_ON_RETRY, a));
 }
 

@@ -73,6 +73,7 @@ typedef struct sched_stage_spec {
   /* NULL, or for each task an instance_id or NULL: it goes there if a slot is free, else anywhere
    */
   const char *const *prefer;
+  bool pinned; /* it waits for a slot there, as long as that worker is not lost */
 } sched_stage_spec;
 
 typedef enum sched_outcome { /* how an attempt ended */

@@ -42,7 +42,8 @@ static const char *check_task(const sched *s, const sched_task *t) {
   HOLDS((t->state == TASK_QUEUED) == (queued || parked),
         "a task is in the queue exactly while it is QUEUED");
   HOLDS(!(queued && parked), "a task is in the queue twice");
-  HOLDS(!parked || t->avoid, "a task is parked though it may go anywhere");
+  HOLDS(!parked || t->avoid || (t->stage->pinned && t->prefer),
+        "a task is parked though it may go anywhere");
   HOLDS(!parked || q->need->n_offers > 1, "a task is parked though there is no elsewhere");
   HOLDS(is_linked(&t->on_prefer) == (t->prefer != NULL), "a preferred worker does not know it");
   HOLDS(!states_task.ends[t->state] || !t->prefer, "a task has ended and prefers a worker");

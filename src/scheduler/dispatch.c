@@ -46,7 +46,9 @@ static sched_outcome take_output(attempt *a, const Cluster__RunTaskResponse *r) 
 }
 
 static sched_outcome take_query_failure(attempt *a, const char *type, const char *text) {
-  if (a->step->kind == STEP_WHOLE || a->step->kind == STEP_EXPLAIN || a->step->stage) {
+  step_kind kind = a->step->kind;
+  bool plans = kind == STEP_DESCRIBE || kind == STEP_CAPTURE || kind == STEP_HEADS;
+  if (!plans) {
     query_set_failure(a->query, type, text);
     return SCHED_QUERY_ERROR;
   }
@@ -100,7 +102,7 @@ static void note_unreachable(attempt *a, const char *text) {
 
 /* A call of ours that was broken off: does it matter whether the worker still runs it? */
 static sched_outcome outcome_of_stopped(const attempt *a) {
-  bool writes = !over(a) && a->step->result && query_writes_destination(a->query);
+  bool writes = !over(a) && a->step->result && query_is_fenced(a->query);
   return writes ? SCHED_UNREACHABLE : SCHED_STOPPED;
 }
 

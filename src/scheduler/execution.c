@@ -17,9 +17,13 @@ enum {
 
 /* ---- life ---- */
 
+static void free_step(step *st) {
+  for (uint32_t k = 0; k < st->n_tasks; k++) buf_deinit(&st->tasks[k].head);
+  if (st->kind == STEP_COMMIT) spool_free(st->plan);
+}
+
 static void execution_free(execution *x) {
-  for (size_t i = 0; i < x->n_steps; i++)
-    for (uint32_t k = 0; k < x->steps[i]->n_tasks; k++) buf_deinit(&x->steps[i]->tasks[k].head);
+  for (size_t i = 0; i < x->n_steps; i++) free_step(x->steps[i]);
   free(x->steps);
   planning_free(x->planning); /* its tree is a view of the plan */
   scheduler_free_plan(x->s, x->plan);
@@ -37,7 +41,7 @@ static step *add_whole(execution *x) {
   step *st = steps_add(x, STEP_WHOLE, x->plan, 1);
   st->result = true;
   x->n_parts = 1;
-  return st;
+  return x->whole = st;
 }
 
 static void note_opened(execution *x, step *st) {
@@ -73,12 +77,21 @@ void execution_close(execution *x) {
 
 /* ---- opening steps ---- */
 
+/* With the end of this step the query has succeeded. */
+static bool is_final(const step *st) {
+  if (st->kind == STEP_WHOLE) return !query_writes_destination(st->execution->q);
+  return st->kind == STEP_HEADS || st->kind == STEP_EXPLAIN;
+}
+
 static sched_stage_spec spec_of(const step *st) {
   return (sched_stage_spec){
       .n_tasks = st->n_tasks,
-      .final = st->kind == STEP_WHOLE || st->kind == STEP_HEADS || st->kind == STEP_EXPLAIN,
-      .writes_destination = st->result && query_writes_destination(st->execution->q),
-      .prefer = st->stage ? steps_prefer(st) : NULL,
+      .final = is_final(st),
+      .writes_destination = st->result && query_is_fenced(st->execution->q),
+      .prefer = st->stage        ? steps_prefer(st)
+                : st->commits_on ? &st->commits_on->instance_id
+                                 : NULL,
+      .pinned = st->commits_on,
   };
 }
 
@@ -328,12 +341,22 @@ static bool fuse(execution *x, stage *st, err *e) {
   return true;
 }
 
-static void finish_result(execution *x) {
+/* What is left to do when all of the result is written. */
+static rc last_step(execution *x, step **out, err *e) {
   bool needed = false;
+  *out = NULL;
+  if (query_writes_destination(x->q)) return commit_next(x, out, e);
+  TRY(result_ask_heads(x, &needed, e));
+  if (needed) *out = steps_add(x, STEP_HEADS, x->heads, 1);
+  return RC_OK;
+}
+
+static void finish_result(execution *x) {
+  step *last;
   err e = {0};
-  rc r = result_ask_heads(x, &needed, &e);
-  if (r == RC_OK && needed)
-    open_step(x, steps_add(x, STEP_HEADS, x->heads, 1));
+  rc r = last_step(x, &last, &e);
+  if (r == RC_OK && last)
+    open_step(x, last);
   else if (r == RC_OK)
     r = sched_end_query(x->s->sched, x->q->id, SCHED_QUERY_SUCCEEDED, clock_mono_ms(), &e);
   if (r != RC_OK) fail(x, &e);
@@ -377,6 +400,10 @@ static void drop_inputs(execution *x, const stage *finished) {
 
 static void on_answer(execution *x, const step *st) {
   const char *failed = st->tasks[0].head_error;
+  if (st->kind == STEP_WHOLE || st->kind == STEP_COMMIT) {
+    finish_result(x);
+    return;
+  }
   if (failed && st->kind == STEP_DESCRIBE)
     run_whole(x, failed); /* the query is wrong, and will say so itself */
   else if (failed)
@@ -416,6 +443,7 @@ void execution_stages_given_up(execution *x) {
     x->steps[i]->given_up = true;
     shuffle_drop_step(x->steps[i]);
   }
+  commit_again(x);
   err e = {0};
   if (x->q->stream && stream_restart(x->q->stream, &e) != RC_OK) {
     fail(x, &e);
@@ -427,6 +455,8 @@ void execution_stages_given_up(execution *x) {
     think(x, planning_adopt);
   } else if (x->stages) {
     begin_stages(x);
+  } else if (x->whole) {
+    open_step(x, add_whole(x));
   }
 }
 
@@ -442,7 +472,7 @@ void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n) {
   *n = x->stages ? (uint32_t)x->planning->graph.n : !x->q->only_planned;
   *out = mem_new(*n * sizeof **out);
   for (uint32_t i = 0; i < *n; i++) {
-    const step *st = x->stages ? x->stages[i] : x->steps[x->n_steps - 1];
+    const step *st = x->stages ? x->stages[i] : x->whole;
     (*out)[i] = st ? steps_count_workers(st) : 0;
   }
 }

@@ -4,10 +4,11 @@
  * A step is what sched/ calls a stage: tasks that may run at once. A query that is not distributed
  * takes one step (WHOLE). Another one asks Polars about its plan (DESCRIBE, CAPTURE), runs the
  * stages of its graph, each as soon as what it reads is finished (after some of them BOUNDARIES and
- * DIVIDE: ranges.c), and perhaps joins the first rows of the result's parts (HEADS). A query that
- * is only planned ends with the question what becomes of its plan (EXPLAIN: plans.h). When rows of
- * earlier stages are lost, all stages run again; when they are far more or fewer than was guessed,
- * other stages may (revise.c).
+ * DIVIDE: ranges.c), and perhaps joins the first rows of the result's parts (HEADS). What was
+ * written for a destination of the user's is named in the end, by each worker its own (COMMIT). A
+ * query that is only planned ends with the question what becomes of its plan (EXPLAIN: plans.h).
+ * When rows of earlier stages are lost, all stages run again; when they are far more or fewer than
+ * was guessed, other stages may (revise.c).
  *
  * Lives from the submission to the end of its query; on the loop's thread, except for the pieces
  * of planning (planning.h). */
@@ -36,6 +37,7 @@ typedef enum step_kind {
   STEP_BOUNDARIES,
   STEP_DIVIDE,
   STEP_HEADS,
+  STEP_COMMIT,
   STEP_EXPLAIN
 } step_kind;
 
@@ -43,8 +45,14 @@ typedef enum step_kind {
 typedef struct step_host {
   list link; /* in execution.hosts */
   const char *instance_id, *incarnation, *shuffle_address, *shuffle_folder;
-  bool wrote; /* it may have files of the query */
+  bool wrote;     /* it may have files of the query */
+  bool committed; /* or it was asked to */
 } step_host;
+
+typedef struct step_writer { /* an attempt that began to write the result */
+  attempt_id attempt;
+  const struct step_writer *next;
+} step_writer;
 
 typedef struct step_file { /* for later stages */
   uint32_t partition;
@@ -63,7 +71,8 @@ typedef struct step_task {
   uint64_t rows, bytes, run_us, cpu_us;
   step_file *files; /* ascending by partition */
   size_t n_files;
-  const char **locations; /* what a sink of the user's own wrote */
+  const char **locations; /* what sinks of the user's own wrote … */
+  plan_bytes *staged;     /* … and is to be committed; empty: it is there */
   size_t n_locations;
   plan_bytes *boundaries; /* of BOUNDARIES */
   size_t n_boundaries;
@@ -82,6 +91,7 @@ typedef struct step {
   uint32_t first_part;          /* … its tasks write the parts from this one on */
   uint32_t partitions;          /* of its output; 0: one file for each task */
   uint32_t n_skewed;            /* partitions that it reads with several tasks */
+  const step_host *commits_on;  /* COMMIT */
   struct step *divided;         /* BOUNDARIES, DIVIDE: whose files they read */
   const plan_bytes *boundaries; /* DIVIDE: one less than `partitions` */
   step_task *tasks;
@@ -100,9 +110,12 @@ struct execution {
   uint32_t partitions;
   step **steps; /* by their numbers; owned */
   size_t n_steps;
+  step *whole;   /* the newest; NULL: there is none */
   step **stages; /* the newest step of each stage of the graph; NULL before it is open. NULL: no
                     graph yet */
   list hosts;
+  const step_writer *writers;
+  bool commits;      /* a worker was told to: from now on the query is not cancelled */
   uint32_t n_parts;  /* of the result, that were ever begun */
   size_t head_bytes; /* kept in tasks */
   spool *heads;      /* what HEADS is asked; owned */
@@ -176,9 +189,22 @@ enum { RESULT_HEAD_ROWS = 10 };
 void result_take_head(step *st, step_task *t, const Cluster__TaskOutput *o);
 /* *needed: the first rows stand in several parts; x->heads is what HEADS must be asked. */
 MUST_CHECK rc result_ask_heads(execution *x, bool *needed, err *e);
+/* The tasks of a result, in the order of their rows. */
+typedef struct result_parts { /* zeroed, but for x */
+  const execution *x;
+  size_t stage;  /* of the graph */
+  uint32_t task; /* of its step */
+} result_parts;
+step_task *result_next(result_parts *p); /* NULL: no more */
 /* The part of this number; NULL: not known yet. */
 step_task *result_part(const execution *x, uint32_t number);
 MUST_CHECK rc result_complete(execution *x, err *e); /* into the query */
+
+/* commit.c: an attempt begins to write for a destination. */
+void commit_note(execution *x, attempt_id attempt);
+/* All of the result is accepted. *out: the next worker to be asked; NULL: all is committed. */
+MUST_CHECK rc commit_next(execution *x, step **out, err *e);
+void commit_again(execution *x); /* the result will be written anew */
 
 /* ranges.c: another step is needed before the stage is finished that this one belongs to; NULL: no.
  * It is added and must be opened. */

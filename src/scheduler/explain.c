@@ -113,6 +113,8 @@ static const char *step_name(step_kind kind) {
     return "divide";
   case STEP_HEADS:
     return "heads";
+  case STEP_COMMIT:
+    return "commit";
   case STEP_EXPLAIN:
     return "explain";
   }

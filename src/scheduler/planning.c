@@ -97,6 +97,8 @@ rc planning_new(const conf *c, const uint8_t *plan, size_t len, const plan_envel
   memcpy(p->header, envelope->header, sizeof p->header);
   if (envelope->sink == PLAN_SINK_ANONYMOUS)
     p->placeholder = (plan_bytes){plan + envelope->placeholder_offset, envelope->placeholder_len};
+  if (envelope->n_sinks == 1)
+    p->placeholder = (plan_bytes){plan + envelope->sinks[0].offset, envelope->sinks[0].len};
   rc r = parse(p, c, envelope->sink == PLAN_SINK_FLIGHT, runs, e);
   if (r != RC_OK) {
     planning_free(p);

@@ -35,8 +35,8 @@ typedef struct planning {
   arena arena; /* all below lives in it, but the answers and the spools */
   uint8_t header[PLAN_HEADER_BYTES];
   char *temp_dir;
-  plan_bytes plan; /* the client's; the tree is a view of it */
-  plan_bytes placeholder;
+  plan_bytes plan;        /* the client's; the tree is a view of it */
+  plan_bytes placeholder; /* or the path of the one destination */
   const dsl_node *root;
   described described;
   Planning__DescribeResponse *description;

@@ -93,7 +93,7 @@ typedef enum standing {
 static standing standing_of(const execution *x) {
   if (!x->planning) return PLANNED;
   if (x->working) return x->q->times.ended_us ? IN_PART : NOT_YET;
-  if (x->stages || x->steps[x->n_steps - 1]->kind == STEP_WHOLE) return PLANNED;
+  if (x->stages || x->whole) return PLANNED;
   return x->q->times.ended_us ? IN_PART : NOT_YET;
 }
 
@@ -161,7 +161,6 @@ static query *new_inquiry(scheduler *s, query *subject, spool *request) {
   q->settings.priority = FIRST_OF_ALL;
   q->settings.min_workers = q->settings.n_retries = 0;
   q->only_planned = true;
-  q->target = mem_strdup("");
   q->format = mem_strdup("");
   q->python_minor = subject->python_minor;
   q->python_micro = subject->python_micro;

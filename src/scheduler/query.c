@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 query *query_new(query_id id) {
   query *q = NEW(query);
@@ -24,6 +25,14 @@ query *query_ref(query *q) {
   return q;
 }
 
+void query_free_sinks(query_sink *sinks, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    free(sinks[i].path);
+    free(sinks[i].format);
+  }
+  free(sinks);
+}
+
 static void free_texts(char **texts, size_t n) {
   for (size_t i = 0; i < n; i++) free(texts[i]);
   free(texts);
@@ -34,8 +43,8 @@ void query_unref(query *q) {
   free(q->user);
   client__query_info__free_unpacked(q->info, NULL);
   free(q->polars_version);
-  free(q->target);
   free(q->format);
+  query_free_sinks(q->sinks, q->n_sinks);
   query_clear_errors(q);
   free(q->last_failure);
   free(q->stages);
@@ -88,6 +97,17 @@ bool query_is_anonymous(const query *q) {
 
 bool query_writes_destination(const query *q) {
   return q->sink != PLAN_SINK_ANONYMOUS && q->sink != PLAN_SINK_FLIGHT;
+}
+
+static bool is_object(const char *path) {
+  return strstr(path, "://") && strncmp(path, "file://", strlen("file://")) != 0;
+}
+
+bool query_is_fenced(const query *q) {
+  if (!query_writes_destination(q)) return false;
+  for (size_t i = 0; i < q->n_sinks; i++)
+    if (is_object(q->sinks[i].path)) return true;
+  return !q->n_sinks;
 }
 
 void query_set_failure(query *q, const char *type, const char *message) {

@@ -59,6 +59,13 @@ typedef struct query_file { /* of the result */
   uint64_t bytes;           /* 0: of a sink of the user's own */
 } query_file;
 
+typedef struct query_sink { /* as plan_sink */
+  char *path, *format;      /* owned; the format in lower case */
+  uint64_t offset;
+  uint32_t len;
+  bool folder;
+} query_sink;
+
 typedef struct query {
   unsigned refs;
   query_id id;
@@ -71,7 +78,9 @@ typedef struct query {
   struct execution *execution; /* NULL before it is queued and once it is over */
   uint8_t plan_header[PLAN_HEADER_BYTES];
   plan_sink_kind sink;
-  char *target, *format; /* of a user's file sink; "" */
+  char *format;      /* of all the user's files; "" */
+  query_sink *sinks; /* owned: the user's destinations, as far as they are known */
+  size_t n_sinks;
   uint64_t placeholder_offset;
   uint32_t placeholder_len;
   struct stream *stream; /* the result, when the client streams it; NULL: not, or no more */
@@ -100,6 +109,7 @@ typedef struct query {
   char *head_error;
 } query;
 
+void query_free_sinks(query_sink *sinks, size_t n);
 query *query_new(query_id id);
 query *query_ref(query *q);
 void query_unref(query *q); /* NULL is fine */
@@ -107,6 +117,9 @@ void query_unref(query *q); /* NULL is fine */
 void query_waiter_add(query *q, struct grpc_call *call);
 bool query_is_anonymous(const query *q);
 bool query_writes_destination(const query *q); /* the user's own, by the plan's own sink */
+/* It is written directly: not beside it, to be committed later. Then there is one writer at a time.
+ */
+bool query_is_fenced(const query *q);
 /* Replaces what was there. `failure` is "Type: message". */
 void query_set_failure(query *q, const char *type, const char *message);
 /* {"who": "Type: message"} */

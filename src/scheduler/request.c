@@ -45,6 +45,8 @@ static Cluster__PlanningCall call_of(step_kind kind) {
     return CLUSTER__PLANNING_CALL__PLANNING_HEADS;
   case STEP_EXPLAIN:
     return CLUSTER__PLANNING_CALL__PLANNING_EXPLAIN;
+  case STEP_COMMIT:
+    return CLUSTER__PLANNING_CALL__PLANNING_COMMIT;
   case STEP_WHOLE:
   case STEP_STAGE:
   case STEP_BOUNDARIES:
@@ -187,15 +189,22 @@ static void put_boundaries(draft *d) {
   d->m.boundaries = out;
 }
 
-static void put_user_sink(draft *d) {
-  const query *q = query_of(d);
+static Cluster__UserSink *sink_of(draft *d, const query_sink *from) {
   Cluster__UserSink *sink = ARENA_NEW(&d->arena, Cluster__UserSink, 1);
   cluster__user_sink__init(sink);
-  sink->path = q->target;
-  sink->format = arena_printf(&d->arena, "%s", q->format);
-  for (char *c = sink->format; *c; c++)
-    if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
-  d->m.user_sink = sink;
+  sink->path = from->path;
+  sink->format = from->format;
+  sink->offset = d->step->kind == STEP_WHOLE ? from->offset : d->step->marks->placeholder.offset;
+  sink->len = from->len;
+  sink->folder = from->folder;
+  return sink;
+}
+
+static void put_user_sinks(draft *d) {
+  const query *q = query_of(d);
+  d->m.n_user_sinks = q->n_sinks;
+  d->m.user_sinks = ARENA_NEW(&d->arena, Cluster__UserSink *, q->n_sinks);
+  for (size_t i = 0; i < q->n_sinks; i++) d->m.user_sinks[i] = sink_of(d, &q->sinks[i]);
 }
 
 static rc put_part(draft *d, err *e) {
@@ -255,7 +264,7 @@ static rc put_result(draft *d, err *e) {
     return RC_OK;
   }
   if (!query_is_anonymous(q)) {
-    put_user_sink(d);
+    put_user_sinks(d);
     return RC_OK;
   }
   bool whole = d->step->kind == STEP_WHOLE;

@@ -8,6 +8,7 @@
 #include "scheduler/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
   MAX_HEAD_BYTES = 8 * 1024 * 1024,
@@ -16,23 +17,9 @@ enum {
 
 /* ---- the parts, in order ---- */
 
-typedef struct parts {
-  const execution *x;
-  size_t stage;  /* of the graph */
-  uint32_t task; /* of its step */
-  bool over;
-} parts;
-
-static step *whole_step(const execution *x) {
-  step *last = x->steps[x->n_steps - 1];
-  return last->kind == STEP_WHOLE ? last : NULL;
-}
-
-/* NULL: no more. */
-static step_task *next_part(parts *p) {
+step_task *result_next(result_parts *p) {
   const execution *x = p->x;
-  step *whole = whole_step(x);
-  if (whole) return p->task < whole->n_tasks ? &whole->tasks[p->task++] : NULL;
+  if (x->whole) return p->task < x->whole->n_tasks ? &x->whole->tasks[p->task++] : NULL;
   for (; x->stages && p->stage < x->planning->graph.n; p->stage++, p->task = 0) {
     step *st = x->stages[p->stage];
     if (st && st->result && p->task < st->n_tasks) return &st->tasks[p->task++];
@@ -41,9 +28,9 @@ static step_task *next_part(parts *p) {
 }
 
 step_task *result_part(const execution *x, uint32_t number) {
-  parts p = {.x = x};
-  step_task *t = next_part(&p);
-  for (uint32_t i = 0; t && i < number; i++) t = next_part(&p);
+  result_parts p = {.x = x};
+  step_task *t = result_next(&p);
+  for (uint32_t i = 0; t && i < number; i++) t = result_next(&p);
   return t;
 }
 
@@ -74,11 +61,11 @@ void result_take_head(step *st, step_task *t, const Cluster__TaskOutput *o) {
 
 /* The parts in which the first rows stand: at least one. */
 static size_t head_parts(const execution *x, step_task *out[RESULT_HEAD_ROWS]) {
-  parts p = {.x = x};
+  result_parts p = {.x = x};
   uint64_t rows = 0;
   size_t n = 0;
   step_task *first = NULL;
-  for (step_task *t; rows < RESULT_HEAD_ROWS && (t = next_part(&p));) {
+  for (step_task *t; rows < RESULT_HEAD_ROWS && (t = result_next(&p));) {
     if (!first) first = t;
     if (t->rows) out[n++] = t; /* at least a row each: they fit */
     rows += t->rows;
@@ -139,19 +126,27 @@ static rc put_part_url(const execution *x, uint32_t part, const step_task *t, er
   return r;
 }
 
+/* Several tasks may have written into the same folder. */
+static void add_destinations(query *q, const step_task *t) {
+  for (size_t i = 0; i < t->n_locations; i++) {
+    size_t k = 0;
+    while (k < q->n_files && strcmp(q->files[k].location, t->locations[i]) != 0) k++;
+    if (k == q->n_files) query_add_file(q, t->locations[i], t->host->instance_id, 0);
+  }
+}
+
 rc result_complete(execution *x, err *e) {
   query *q = x->q;
-  parts p = {.x = x};
+  result_parts p = {.x = x};
   uint32_t part = 0;
   x->steps[x->n_steps - 1]->finished_us = q->times.ended_us;
   q->has_rows = !q->only_planned;
-  for (const step_task *t; (t = next_part(&p)); part++) {
+  for (const step_task *t; (t = result_next(&p)); part++) {
     q->has_rows = q->has_rows && t->has_rows;
     q->rows += t->rows;
     q->bytes += t->bytes;
     if (query_is_anonymous(q)) TRY(put_part_url(x, part, t, e));
-    for (size_t i = 0; query_writes_destination(q) && i < t->n_locations; i++)
-      query_add_file(q, t->locations[i], t->host->instance_id, 0);
+    if (query_writes_destination(q)) add_destinations(q, t);
   }
   put_head(x);
   return RC_OK;

@@ -32,6 +32,12 @@ static char *keep(execution *x, const char *text) {
   return arena_printf(&x->arena, "%s", text);
 }
 
+static plan_bytes keep_bytes(execution *x, const ProtobufCBinaryData *bytes) {
+  uint8_t *copy = ARENA_NEW(&x->arena, uint8_t, bytes->len);
+  if (bytes->len) memcpy(copy, bytes->data, bytes->len);
+  return (plan_bytes){copy, bytes->len};
+}
+
 static step_host *find_host(execution *x, const peer *p) {
   LIST_EACH (&x->hosts, it, next) {
     step_host *h = LIST_ENTRY(it, step_host, link);
@@ -49,7 +55,10 @@ static step_host *find_host(execution *x, const peer *p) {
 
 void steps_begin(step *st, uint32_t task, attempt_id attempt, const peer *p) {
   step_host *host = find_host(st->execution, p);
-  if (st->stage && !st->result) host->wrote = true;
+  bool to_destination = st->result && query_writes_destination(st->execution->q);
+  if (to_destination) commit_note(st->execution, attempt);
+  if (to_destination || (st->stage && !st->result)) host->wrote = true;
+  if (st->kind == STEP_COMMIT) st->execution->commits = true;
   if (st->result && st->execution->q->stream) stream_begin(st->execution->q->stream, host);
   st->tasks[task].attempt = attempt;
   st->tasks[task].host = host;
@@ -83,11 +92,13 @@ static rc take_files(step *st, step_task *t, const Cluster__TaskOutput *o, err *
 static void take_result(step *st, step_task *t, const Cluster__TaskOutput *o) {
   execution *x = st->execution;
   t->locations = ARENA_NEW(&x->arena, const char *, o->n_files);
+  t->staged = ARENA_NEW(&x->arena, plan_bytes, o->n_files);
   t->n_locations = o->n_files;
   t->bytes = 0;
   for (size_t i = 0; i < o->n_files; i++) {
     t->bytes += o->files[i]->bytes;
     t->locations[i] = keep(x, o->files[i]->location);
+    t->staged[i] = keep_bytes(x, &o->files[i]->staged);
   }
   result_take_head(st, t, o);
 }
@@ -108,11 +119,8 @@ static void take_boundaries(step *st, step_task *t, const Cluster__TaskOutput *o
   arena *a = &st->execution->arena;
   t->n_boundaries = o->n_boundaries < st->partitions ? o->n_boundaries : st->partitions - 1;
   t->boundaries = ARENA_NEW(a, plan_bytes, t->n_boundaries);
-  for (size_t i = 0; i < t->n_boundaries; i++) {
-    uint8_t *copy = ARENA_NEW(a, uint8_t, o->boundaries[i].len);
-    if (o->boundaries[i].len) memcpy(copy, o->boundaries[i].data, o->boundaries[i].len);
-    t->boundaries[i] = (plan_bytes){copy, o->boundaries[i].len};
-  }
+  for (size_t i = 0; i < t->n_boundaries; i++)
+    t->boundaries[i] = keep_bytes(st->execution, &o->boundaries[i]);
 }
 
 static rc take_output(step *st, step_task *t, const Cluster__TaskOutput *o, err *e) {
@@ -127,6 +135,8 @@ static rc take_output(step *st, step_task *t, const Cluster__TaskOutput *o, err 
     return plans_take(st->execution->q, o->answer.data, o->answer.len, e);
   case STEP_HEADS:
     return take_heads(st, t, o, e);
+  case STEP_COMMIT:
+    return RC_OK;
   case STEP_BOUNDARIES:
     take_boundaries(st, t, o);
     return RC_OK;

@@ -12,6 +12,7 @@
 
 #include <client.pb-c.h>
 #include <cluster.pb-c.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,9 @@ typedef struct submission {
   spool *plan;
   plan_envelope envelope; /* what it points to may be gone; these are copies: */
   uint8_t header[PLAN_HEADER_BYTES];
-  char *target, *format;
+  char *format;
+  query_sink *sinks;                   /* owned, … */
+  size_t n_sinks;                      /* … of the envelope */
   Client__SubmitQueryRequest *request; /* all but the plan */
   Client__QueryInfo *info;
   planning *planning;  /* NULL: the query runs whole, … */
@@ -47,7 +50,7 @@ static void submission_free(submission *sub) {
   client__query_info__free_unpacked(sub->info, NULL);
   planning_free(sub->planning);
   free(sub->whole_because);
-  free(sub->target);
+  query_free_sinks(sub->sinks, sub->n_sinks);
   free(sub->format);
   scheduler_free_plan(sub->s, sub->plan);
   pb_split_deinit(&sub->split);
@@ -133,6 +136,18 @@ static char *copy_text(plan_text t) {
   return mem_strndup(t.s ? t.s : "", t.len);
 }
 
+static void copy_sinks(submission *sub) {
+  const plan_envelope *from = &sub->envelope;
+  sub->n_sinks = from->n_sinks;
+  sub->sinks = mem_new(from->n_sinks * sizeof *sub->sinks);
+  for (size_t i = 0; i < from->n_sinks; i++) {
+    const plan_sink *sink = &from->sinks[i];
+    sub->sinks[i] = (query_sink){copy_text(sink->path), copy_text(sink->format), sink->offset,
+                                 sink->len, sink->folder};
+    for (char *c = sub->sinks[i].format; *c; c++) *c = (char)tolower(*c);
+  }
+}
+
 /* It will not run: the question what becomes of it takes the plan's place. */
 static rc ask_for_plan(submission *sub, const uint8_t *bytes, err *e) {
   const Client__QuerySettings *settings = sub->request->settings;
@@ -173,7 +188,7 @@ static rc read_plan(submission *sub, err *e) {
   TRY(read_info(sub, e));
   plan(sub, bytes);
   memcpy(sub->header, sub->envelope.header, sizeof sub->header);
-  sub->target = copy_text(sub->envelope.target);
+  copy_sinks(sub);
   sub->format = copy_text(sub->envelope.format);
   if (sub->planning) return RC_OK;
   if (!is_to_be_run(sub->request->settings)) return ask_for_plan(sub, bytes, e);
@@ -289,8 +304,9 @@ static query *make_query(submission *sub) {
   q->settings = settings_of(sub->request->settings);
   q->only_planned = !is_to_be_run(sub->request->settings);
   q->sink = envelope->sink;
-  q->target = sub->target;
   q->format = sub->format;
+  q->sinks = sub->sinks;
+  q->n_sinks = sub->n_sinks;
   q->placeholder_offset = envelope->placeholder_offset;
   q->placeholder_len = envelope->placeholder_len;
   q->python_minor = envelope->python_minor;
@@ -303,7 +319,9 @@ static query *make_query(submission *sub) {
   q->info = sub->info;
   sub->info = NULL;
   sub->planning = NULL;
-  sub->target = sub->format = NULL;
+  sub->format = NULL;
+  sub->sinks = NULL;
+  sub->n_sinks = 0;
   return q;
 }
 

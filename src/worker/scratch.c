@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/location.h"
+#include "worker/staging.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -42,6 +43,9 @@ static void remove_leftovers(const char *dir) {
     free(path);
   }
   if (d) closedir(d);
+  char *shuffle_dir = mem_printf("%s/shuffle", dir); /* shuffle.h: unless it is elsewhere */
+  staging_remove_all(shuffle_dir);
+  free(shuffle_dir);
   tree_remove(dir);
 }
 

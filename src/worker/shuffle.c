@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "worker/staging.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -50,6 +51,7 @@ static rc make_marker(const shuffle *s, err *e) {
 static rc open_dir(const shuffle *s, err *e) {
   TRY(tree_make(s->dir, NULL, e));
   TRY(tree_check_ours(s->dir, "worker.shuffle_location", e));
+  staging_remove_all(s->dir);
   tree_remove(s->dir);
   TRY(executor_user_make_folder(&s->user, s->dir, e));
   TRY(tree_check_ours(s->dir, "worker.shuffle_location", e));
@@ -70,7 +72,10 @@ rc shuffle_open(shuffle *s, const conf *c, const char *scratch_dir, const execut
 }
 
 void shuffle_close(shuffle *s) {
-  if (s->dir) tree_remove(s->dir);
+  if (s->dir) {
+    staging_remove_all(s->dir);
+    tree_remove(s->dir);
+  }
   free(s->dir);
   *s = (shuffle){0};
 }
@@ -108,6 +113,7 @@ rc shuffle_keep(const shuffle *s, const char *dir, err *e) {
 void shuffle_drop(const shuffle *s, const char *query, const char *attempt) {
   char *query_dir = mem_printf("%s/%s", s->dir, query);
   char *path = mem_printf("%s/%s", query_dir, attempt ? attempt : "");
+  staging_remove(query_dir, attempt);
   tree_remove(attempt ? path : query_dir);
   if (attempt) rmdir(query_dir); /* unless it holds more */
   free(path);

@@ -4,7 +4,8 @@
  *   <shuffle_location, or the scratch folder's shuffle/>/worker-<instance_id>/
  *     .floe-<incarnation>              who sees it shares this filesystem with us
  *     <query_id>/<attempt_id>/…        one task's files; those that the query's client reads stand
- *                                      in a folder of another id
+ *                                      in a folder of another id. Or links to what the task writes
+ *                                      beside the user's destinations: it goes with the links
  *
  * While it is written, an attempt's folder is the executors' user's; then it is taken over, so that
  * another query's Python cannot change it. Folders can be entered by the executors' group, not

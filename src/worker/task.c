@@ -30,6 +30,8 @@ static void task_free(task *t) {
     afterwards(t->config.loop, free_spool, t->plan);
   output_deinit(&t->output);
   free(t->shuffle_dir);
+  free(t->sinks);
+  free(t->sink_list);
   free(t->sizes);
   free(t->error_type);
   free(t->error_message);
@@ -80,7 +82,7 @@ static rc measure_shuffled(task *t, err *e) {
 }
 
 static rc commit(task *t, err *e) {
-  if (t->shuffle_dir) {
+  if (t->shuffle_dir && !t->request->n_user_sinks) {
     TRY(shuffle_keep(t->config.shuffle, t->shuffle_dir, e));
     TRY(measure_shuffled(t, e));
   }
@@ -149,8 +151,9 @@ static void finish(task *t) {
 
 static void take_done(task *t, executor_result *result) {
   if (!result->done->ok) {
-    fail(t, CLUSTER__FAILURE_KIND__FAILURE_QUERY, result->done->error_type,
-         result->done->error_message);
+    Cluster__FailureKind kind = result->done->lost ? CLUSTER__FAILURE_KIND__FAILURE_INPUT_LOST
+                                                   : CLUSTER__FAILURE_KIND__FAILURE_QUERY;
+    fail(t, kind, result->done->error_type, result->done->error_message);
     return;
   }
   t->commit = !is_canceled(t);
@@ -217,7 +220,7 @@ static void fetch_inputs(task *t) {
 static rc prepare(task *t, err *e) {
   const Cluster__RunTaskRequest *r = t->request;
   TRY(output_prepare(&t->output, t->config.scratch, e));
-  if (r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE)
+  if (r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_SHUFFLE || r->n_user_sinks)
     TRY(shuffle_prepare(t->config.shuffle, task_folder(r), r->attempt_id, &t->shuffle_dir, e));
   char *fetch_dir = task_fetch_dir(t);
   inputs_locate(&t->inputs, r, t->config.shuffle, fetch_dir);

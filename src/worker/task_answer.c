@@ -8,13 +8,36 @@
 
 /* ---- an output ---- */
 
-static char *result_location(const task *t) {
+static char *result_location(const task *t, arena *a) {
   const Cluster__RunTaskRequest *r = t->request;
   if (t->output.directory)
-    return mem_printf("%s/%s", t->output.directory, location_part(t->output.part).s);
-  if (r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_UPLOAD)
-    return mem_strdup(r->upload->location);
-  return mem_strdup(r->user_sink ? r->user_sink->path : "");
+    return arena_printf(a, "%s/%s", t->output.directory, location_part(t->output.part).s);
+  bool upload = r->output_case == CLUSTER__RUN_TASK_REQUEST__OUTPUT_UPLOAD;
+  return upload ? r->upload->location : NULL;
+}
+
+static Cluster__OutputFile *add_file(Cluster__TaskOutput *result, arena *a) {
+  Cluster__OutputFile *file = result->files[result->n_files++] =
+      ARENA_NEW(a, Cluster__OutputFile, 1);
+  cluster__output_file__init(file);
+  return file;
+}
+
+static void put_files(const task *t, Cluster__TaskOutput *result, arena *a) {
+  char *ours = result_location(t, a);
+  result->files = ARENA_NEW(a, Cluster__OutputFile *, t->done->n_written + 1);
+  if (ours) {
+    Cluster__OutputFile *file = add_file(result, a);
+    file->location = ours;
+    file->bytes = t->bytes;
+  }
+  for (size_t i = 0; i < t->done->n_written; i++) {
+    const Executor__Written *from = t->done->written[i];
+    Cluster__OutputFile *file = add_file(result, a);
+    file->location = from->location;
+    file->bytes = from->bytes;
+    file->staged = from->staged;
+  }
 }
 
 static Cluster__ShuffledFile **shuffled_of(const task *t, arena *a) {
@@ -34,14 +57,9 @@ static Cluster__ShuffledFile **shuffled_of(const task *t, arena *a) {
 
 static void answer_output(task *t, Cluster__RunTaskResponse *response) {
   arena memory = {0};
-  Cluster__OutputFile file, *files = &file;
   Cluster__TaskOutput result;
-  cluster__output_file__init(&file);
   cluster__task_output__init(&result);
-  file.location = result_location(t);
-  file.bytes = t->bytes;
-  result.n_files = *file.location ? 1 : 0;
-  result.files = &files;
+  put_files(t, &result, &memory);
   result.has_rows = t->done->opt_rows_case == EXECUTOR__DONE__OPT_ROWS_ROWS;
   result.rows = result.has_rows ? t->done->rows : 0;
   result.head = t->done->head;
@@ -57,7 +75,6 @@ static void answer_output(task *t, Cluster__RunTaskResponse *response) {
   response->outcome_case = CLUSTER__RUN_TASK_RESPONSE__OUTCOME_OUTPUT;
   response->output = &result;
   t->config.on_answer(t->config.owner, response, RC_OK, "");
-  free(file.location);
   arena_deinit(&memory);
 }
 

@@ -20,12 +20,16 @@ struct task {
   plan_splice splice;
   spool *plan;
   output output;
-  char *shuffle_dir; /* owned: where the files for later stages are written; NULL: nowhere (yet) */
+  /* Owned; NULL: not (yet). Where files for later stages are written; or links to what is written
+   * beside the user's destinations. */
+  char *shuffle_dir;
   inputs inputs;
   fetch fetch; /* of inputs that do not lie here */
   pool_job job;
   Executor__Shuffle shuffle; /* parts of job.run */
   Executor__Boundaries boundaries;
+  Executor__Sink *sinks; /* owned, as is the list of them */
+  Executor__Sink **sink_list;
   uv_work_t work;
   atomic_bool canceled;
   uint64_t received_ns, run_end_ns;

@@ -62,7 +62,7 @@ static rc check_output(const Cluster__RunTaskRequest *r, err *e) {
   if (stream && r->shuffle->partitions)
     return ERR(e, RC_INVALID, "expected a stream without partitions, found %u",
                r->shuffle->partitions);
-  if (r->call && (!absent || r->user_sink || r->n_inputs || r->n_splices))
+  if (r->call && (!absent || r->n_user_sinks || r->n_inputs || r->n_splices))
     return ERR(e, RC_INVALID, "expected a planning call alone, found an output or inputs with it");
   return RC_OK;
 }
@@ -140,6 +140,35 @@ static void fill_boundaries(task *t) {
   t->job.run.boundaries = &t->boundaries;
 }
 
+/* How much longer the plan has become before that place. */
+static uint64_t moved(const Cluster__RunTaskRequest *r, uint64_t offset) {
+  uint64_t by = 0;
+  for (size_t i = 0; i < r->n_splices && r->splices[i]->offset < offset; i++)
+    by += r->splices[i]->with.len - r->splices[i]->len;
+  return by;
+}
+
+static void fill_sinks(task *t) {
+  const Cluster__RunTaskRequest *r = t->request;
+  Executor__Run *run = &t->job.run;
+  t->sinks = mem_new(r->n_user_sinks * sizeof *t->sinks);
+  t->sink_list = mem_new(r->n_user_sinks * sizeof *t->sink_list);
+  for (size_t i = 0; i < r->n_user_sinks; i++) {
+    const Cluster__UserSink *from = r->user_sinks[i];
+    Executor__Sink *to = t->sink_list[i] = &t->sinks[i];
+    executor__sink__init(to);
+    to->path = from->path;
+    to->format = from->format;
+    to->offset = from->offset + moved(r, from->offset);
+    to->len = from->len;
+    to->folder = from->folder;
+  }
+  run->n_sinks = r->n_user_sinks;
+  run->sinks = t->sink_list;
+  run->attempt = r->attempt_id;
+  run->marks = t->shuffle_dir;
+}
+
 static void fill_output(task *t) {
   const Cluster__RunTaskRequest *r = t->request;
   Executor__Run *run = &t->job.run;
@@ -149,9 +178,8 @@ static void fill_output(task *t) {
     fill_boundaries(t);
   } else if (t->output.scratch_path) {
     run->result_path = t->output.scratch_path;
-  } else if (r->user_sink) {
-    run->sink_path = r->user_sink->path;
-    run->sink_format = r->user_sink->format;
+  } else if (r->n_user_sinks) {
+    fill_sinks(t);
   }
 }
 

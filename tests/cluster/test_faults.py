@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import SLOWNESS, Cluster, ServiceCluster, UpCluster, accepts
+from cluster import SLOWNESS, Cluster, ServiceCluster, UpCluster, accepts, files_below, open_folder
 from conftest import Remote
 from processes import Process, kill_all, wait_until
 
@@ -206,19 +207,113 @@ def test_worker_restarts_between_queries(services: Start) -> None:
     assert cluster.answers()
 
 
-def test_sink_is_not_written_twice_at_once(services: Start, remote_to: Connect, folder: Path) -> None:
-    """The user's own destination: the second attempt starts only after the first surely ended."""
+ROWS = 200_000
+
+
+def slow_rows(folder: Path, first_run_s: float = 60.0) -> pl.LazyFrame:
+    """As slow_query, but it waits where most rows are with the sink."""
+    runs = str(folder / "runs")
+
+    def work(x: int) -> int:
+        import os
+        import time
+
+        if x == ROWS - 1:
+            with open(runs, "a+") as file:
+                first = file.tell() == 0
+                file.write(f"{os.getpid()}\n")
+            if first:
+                time.sleep(first_run_s)
+        return x % 3
+
+    rows = pl.LazyFrame({"a": range(ROWS)}, schema={"a": pl.Int64})
+    return rows.with_columns(k=pl.col("a").map_elements(work, return_dtype=pl.Int64))
+
+
+def sink_rows(query: Any, target: Path) -> Any:
+    parts = pl.PartitionBy(str(target), key="k", max_rows_per_file=10_000)
+    return query.sink_parquet(parts if target.name == "many" else str(target))
+
+
+def written(target: Path) -> dict[Path, tuple[int, bytes]]:
+    files = [target] if target.is_file() else [file for file in files_below(target) if file.is_file()]
+    return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def check_rows(target: Path) -> None:
+    """All of them, once, and nothing beside them."""
+    read = pl.read_parquet(target if target.is_file() else target / "**/*.parquet")
+    assert sorted(read["a"].to_list()) == list(range(ROWS))
+    assert not staged(target.parent)
+
+
+def staged(folder: Path) -> list[Path]:
+    return list(folder.rglob(".floe-*"))
+
+
+BOTH_SINKS = pytest.mark.parametrize("name", ["one", "many"])
+
+
+@BOTH_SINKS
+def test_worker_dies_in_mid_sink(name: str, services: Start, remote_to: Connect, folder: Path) -> None:
+    cluster = services()
+    target = open_folder(folder / "out", 0o777) / name
+    query = sink_rows(remote_to(cluster).prepare(slow_rows(folder), "single_node"), target)
+    executor = wait_for_run(folder)
+    wait_until(lambda: staged(target.parent), "it is in mid-sink")
+    assert not target.exists()
+    cluster.stop_program(f"worker-{worker_of(cluster, executor)}", signal.SIGKILL)
+    query.await_result()
+    assert len(executors_of(folder)) == 2
+    check_rows(target)
+
+
+@pytest.mark.seconds(150)
+@BOTH_SINKS
+def test_worker_is_cut_off_in_mid_sink(name: str, services: Start, remote_to: Connect, folder: Path) -> None:
+    """It comes back when its task was done elsewhere and the destination was written anew: it goes on
+    writing, and that changes nothing."""
     cluster = services()
     remote = remote_to(cluster)
-    target = folder / "out.parquet"
-    query = remote.prepare(slow_query(folder), "single_node").sink_parquet(str(target))
+    target = open_folder(folder / "out", 0o777) / name
+    query = sink_rows(remote.prepare(slow_rows(folder, 5.0), "single_node"), target)
     executor = wait_for_run(folder)
-    first = Process.of(executor)
-    cluster.stop_program(f"worker-{worker_of(cluster, executor)}", signal.SIGKILL)
-    wait_for_run(folder, 2)
-    assert first and not first.alive()
-    query.await_result()
-    assert pl.read_parquet(target).item() == 42
+    wait_until(lambda: staged(target.parent), "it is in mid-sink")
+    worker = cluster.worker(worker_of(cluster, executor))
+    frozen = [worker, *worker.descendants()]
+    for process in frozen:
+        process.kill(signal.SIGSTOP)
+    try:
+        query.await_result()
+        assert len(executors_of(folder)) == 2
+        check_rows(target)
+        fewer = pl.LazyFrame({"a": range(9)}).with_columns(k=pl.col("a") % 3)
+        sink_rows(remote.prepare(fewer, "single_node"), target).await_result()
+        before = written(target)
+        assert all(p.status("State").startswith("T") for p in frozen), "nothing was cut off"
+        for process in frozen[1:]:  # its executor may go on for a while before anybody stops it
+            process.kill(signal.SIGCONT)
+        time.sleep(2)
+    finally:
+        for process in frozen:
+            process.kill(signal.SIGCONT)
+    wait_until(lambda: len(cluster.members()) == 2, "the worker is back", 40 * SLOWNESS)
+    wait_until(lambda: not staged(target.parent), "what it wrote is gone", 40 * SLOWNESS)
+    assert cluster.answers()
+    assert written(target) == before
+
+
+@BOTH_SINKS
+def test_cancel_in_mid_sink(name: str, services: Start, remote_to: Connect, folder: Path) -> None:
+    cluster = services()
+    target = open_folder(folder / "out", 0o777) / name
+    query = sink_rows(remote_to(cluster).prepare(slow_rows(folder), "single_node"), target)
+    wait_for_run(folder)
+    wait_until(lambda: staged(target.parent), "it is in mid-sink")
+    query.cancel()
+    wait_until(lambda: not list(target.parent.iterdir()), "nothing is left", 10 * SLOWNESS)
+    assert cluster.answers()
+    assert not list(target.parent.iterdir())
 
 
 def test_up_starts_a_dead_worker_again(throwaway: Callable[..., UpCluster]) -> None:

@@ -286,7 +286,7 @@ def test_optimization_flags(worker: Worker, folder: Path) -> None:
         ("out[1]", "parquet", lambda q, p: q.sink_parquet(p, lazy=True), True),
         ("out[1]", "ipc", lambda q, p: q.sink_ipc(p, lazy=True), True),
         ("out", "ndjson", lambda q, p: q.sink_ndjson(p, lazy=True), True),
-        ("out[1]", "ndjson", lambda q, p: q.sink_ndjson(p, lazy=True), False),
+        ("out[1]", "ndjson", lambda q, p: q.sink_ndjson(p, lazy=True), True),
         ("out[1]", "csv", lambda q, p: q.sink_csv(p, lazy=True), True),
         ("out", "csv", lambda q, p: q.sink_csv(p, lazy=True, include_header=False), False),
         ("out", "parquet", lambda q, p: q.sink_parquet(pl.PartitionBy(p, key="a"), mkdir=True, lazy=True), True),
@@ -297,10 +297,15 @@ def test_users_own_destination(
     worker: Worker, folder: Path, name: str, file_format: str, sink: Any, counted: bool
 ) -> None:
     target = str(folder / name)
-    user_sink = pb.UserSink(path=target, format=file_format)
-    answer = worker.run(sink(rows(7), target).serialize(), user_sink=user_sink)
+    plan = sink(rows(7), target).serialize()
+    user_sink = pb.UserSink(path=target, format=file_format, folder=b"partition_strategy" in plan)
+    path = target.encode()
+    head = 1 if len(path) < 32 else 2  # of a MessagePack string
+    user_sink.offset, user_sink.len = plan.index(path) - head, head + len(path)
+    answer = worker.run(plan, user_sinks=[user_sink])
     assert answer.WhichOneof("outcome") == "output", answer
     assert [f.location for f in answer.output.files] == [target]
+    assert answer.output.files[0].staged and not Path(target).exists()
     assert answer.output.has_rows == counted
     assert answer.output.rows == (7 if counted else 0)
 

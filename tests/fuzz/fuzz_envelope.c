@@ -20,7 +20,12 @@ static void check_text(const uint8_t *data, size_t len, plan_text text) {
 
 static void check_found(const uint8_t *data, size_t len, const plan_envelope *p) {
   must(p->header == data);
-  check_text(data, len, p->target);
+  must(p->n_sinks <= PLAN_MAX_SINKS);
+  for (size_t i = 0; i < p->n_sinks; i++) {
+    check_text(data, len, p->sinks[i].path);
+    check_text(data, len, p->sinks[i].format);
+    must(p->sinks[i].len && p->sinks[i].offset + p->sinks[i].len <= len);
+  }
   check_text(data, len, p->format);
   bool placeholder = p->sink == PLAN_SINK_ANONYMOUS || p->sink == PLAN_SINK_FLIGHT;
   must(placeholder == (p->placeholder_len > 0));

@@ -91,7 +91,8 @@ static void open_stage(play *p, unsigned q, unsigned b, unsigned c) {
   sched_stage_spec stage = {.n_tasks = b % 4 + (b / 16 % 8 != 7),
                             .final = b / 4 % 2,
                             .writes_destination = b / 8 % 2,
-                            .prefer = c / 8 % 2 ? prefer : NULL};
+                            .prefer = c / 8 % 2 ? prefer : NULL,
+                            .pinned = c / 16 % 2};
   query_id id = {.u.bytes[0] = (uint8_t)q};
   uint32_t number;
   err e = {0};

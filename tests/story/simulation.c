@@ -231,7 +231,8 @@ static sched_stage_spec stage_of(sim *m, const sim_query *q, uint32_t i, const c
   return (sched_stage_spec){.n_tasks = st->n_tasks,
                             .final = st->final,
                             .writes_destination = st->final && q->writes,
-                            .prefer = prefer};
+                            .prefer = prefer,
+                            .pinned = chance(m, 4)};
 }
 
 static void open_stages(sim *m, uint32_t query) {

@@ -186,7 +186,8 @@ void open_stage_(story *s, const char *query, const char *expected, story_stage 
   sched_stage_spec spec = {.n_tasks = st.tasks ? st.tasks : 1,
                            .final = st.final,
                            .writes_destination = st.writes,
-                           .prefer = st.prefer};
+                           .prefer = st.prefer,
+                           .pinned = st.pinned};
   if (sched_open_stage(s->sched, query_named(query), &spec, s->now, &number, &e) != RC_OK)
     fail_msg("%s", e.text);
   expect(s, expected);

@@ -48,6 +48,7 @@ typedef struct story_stage {
   uint32_t tasks; /* 1 */
   bool final, writes;
   const char *prefer[4];
+  bool pinned;
 } story_stage;
 
 /* Options follow the expectation: join(s, "w1", "", .slots = 2). */

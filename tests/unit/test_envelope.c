@@ -42,6 +42,10 @@ static void assert_text(plan_text text, const char *expected) {
   if (text.len) assert_memory_equal(text.s, expected, text.len);
 }
 
+static plan_text target_of(const plan_envelope *p) {
+  return p->n_sinks ? p->sinks[0].path : (plan_text){0};
+}
+
 static void real_plans_are_understood(void **state) {
   (void)state;
   static const struct {
@@ -58,7 +62,7 @@ static void real_plans_are_understood(void **state) {
       {"parquet", PLAN_SINK_FILE, "/out/\xc3\xbc.parquet", "Parquet", "", false},
       {"partitioned", PLAN_SINK_PARTITIONED, "/out/p/", "Parquet", "", false},
       {"callback", PLAN_SINK_CALLBACK, "", "", "", true},
-      {"multiple", PLAN_SINK_MULTIPLE, "", "", "", false},
+      {"multiple", PLAN_SINK_MULTIPLE, "/out/1.csv", "", "", false},
       {"map_elements", PLAN_SINK_ANONYMOUS, "", "Parquet", "\xab<in-memory>", true},
       {"map_batches", PLAN_SINK_ANONYMOUS, "", "Parquet", "\xab<in-memory>", true},
       {"frame_map_batches", PLAN_SINK_ANONYMOUS, "", "Parquet", "\xab<in-memory>", true},
@@ -75,7 +79,8 @@ static void real_plans_are_understood(void **state) {
     plan_envelope p = read_whole(&plan);
     assert_ptr_equal(p.header, plan.data);
     assert_int_equal(p.sink, cases[c].sink);
-    assert_text(p.target, cases[c].target);
+    assert_text(target_of(&p), cases[c].target);
+    assert_int_equal(p.n_sinks && p.sinks[0].folder, cases[c].sink == PLAN_SINK_PARTITIONED);
     assert_text(p.format, cases[c].format);
     assert_int_equal(p.placeholder_len, strlen(cases[c].placeholder));
     assert_memory_equal(plan.data + p.placeholder_offset, cases[c].placeholder, p.placeholder_len);
@@ -112,7 +117,7 @@ static void a_replaced_placeholder_gives_a_plan_that_writes_there(void **state) 
     assert_int_equal(buf_append(&changed, plan.data + end, plan.len - end, NULL), RC_OK);
     plan_envelope after = read_whole(&changed);
     assert_int_equal(after.sink, PLAN_SINK_FILE);
-    assert_text(after.target, path + 2);
+    assert_text(target_of(&after), path + 2);
     assert_text(after.format, "Parquet");
     assert_int_equal(after.placeholder_len, 0);
     assert_int_equal(after.python_minor, before.python_minor);
@@ -231,7 +236,7 @@ static void a_path_is_text(void **state) {
     buf plan = small_plan(before, sizeof before - 1);
     assert_int_equal(buf_append(&plan, cases[i].path, 5, NULL), RC_OK);
     if (cases[i].good)
-      assert_int_equal(read_whole(&plan).target.len, 4);
+      assert_int_equal(read_whole(&plan).sinks[0].path.len, 4);
     else
       assert_refused(plan.data, plan.len, "path is not UTF-8");
     buf_deinit(&plan);

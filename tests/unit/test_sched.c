@@ -618,6 +618,24 @@ static void nothing_is_preferred_to_a_worker_that_works(void **state) {
   story_end(s);
 }
 
+/* What it shall do can be done there only, unless that worker is gone. */
+static void a_pinned_task_waits_for_its_worker(void **state) {
+  (void)state;
+  story *s = story_begin(.max_losses = 5);
+  join(s, "w1", "");
+  join(s, "w2", "");
+  submit(s, "a", "start a.0.0#1 on w1", .more = true);
+  submit(s, "b", "start b#1 on w2");
+  done(s, "a.0.0#1", "a.0 finished");
+  open_stage(s, "a", "", .prefer = {"w2"}, .pinned = true); /* w1 is free */
+  submit(s, "c", "start c#1 on w1");                        /* and others may have it */
+  done(s, "b#1", "b succeeded; start a.1.0#1 on w2");
+  done(s, "c#1", "c succeeded");
+  lost(s, "a.1.0#1", "start a.1.0#2 on w2"); /* again there */
+  leave(s, "w2", "start a.1.0#3 on w1");
+  story_end(s);
+}
+
 static void a_new_life_of_a_worker_has_not_the_rows_of_the_old_one(void **state) {
   (void)state;
   for (int restarts = 0; restarts < 2; restarts++) {
@@ -885,6 +903,7 @@ int main(void) {
       cmocka_unit_test(the_older_stage_goes_first),
       cmocka_unit_test(a_task_goes_where_its_rows_are_if_there_is_room),
       cmocka_unit_test(nothing_is_preferred_to_a_worker_that_works),
+      cmocka_unit_test(a_pinned_task_waits_for_its_worker),
       cmocka_unit_test(a_new_life_of_a_worker_has_not_the_rows_of_the_old_one),
       cmocka_unit_test(a_query_keeps_to_its_number_of_workers),
       cmocka_unit_test(a_slot_on_its_worker_lets_a_full_query_go_on),
