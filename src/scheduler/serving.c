@@ -92,13 +92,9 @@ static rc get_part(const served *f, uint64_t at, uint8_t *out, size_t len, const
   return store_get_file(&get, stop, e);
 }
 
-static rc open_here(served *f) {
+static bool has_its_size(const served *f) {
   struct stat st;
-  TRY(location_result_open(f->results, f->query, f->part, &f->fd, NULL));
-  if (fstat(f->fd, &st) == 0 && (uint64_t)st.st_size == f->bytes) return RC_OK;
-  close(f->fd);
-  f->fd = -1;
-  return RC_NOT_FOUND;
+  return fstat(f->fd, &st) == 0 && (uint64_t)st.st_size == f->bytes;
 }
 
 /* A file of the worker's is asked for one byte: whether it is there must be known before the answer
@@ -106,9 +102,11 @@ static rc open_here(served *f) {
 static rc open_part(void *arg, const atomic_bool *stop, err *e) {
   served *f = arg;
   uint8_t first;
-  err why = {0};
-  if (open_here(f) == RC_OK) return RC_OK;
-  rc r = f->url ? get_part(f, 0, &first, 1, stop, &why) : RC_NOT_FOUND;
+  rc r = location_result_open(f->results, f->query, f->part, &f->fd, NULL);
+  if (r == RC_OK)
+    r = has_its_size(f) ? RC_OK : RC_NOT_FOUND;
+  else
+    r = f->url ? get_part(f, 0, &first, 1, stop, NULL) : RC_NOT_FOUND;
   if (r == RC_OK) return RC_OK;
   if (r == RC_NOT_FOUND) return ERR(e, r, "this result is no longer there");
   return ERR(e, RC_UNAVAILABLE, "the worker that has this result cannot be reached; try again");

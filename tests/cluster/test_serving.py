@@ -28,6 +28,7 @@ from polars.testing import assert_frame_equal as assert_equal
 from processes import wait_until
 
 BY_URL = 'anonymous_result_location.local.external_endpoint = "http://localhost:OBSERVATORY/"'
+NAMES = ("worker-0", "worker-1", "scheduler")
 NUMBERS = pl.LazyFrame({"a": range(100), "s": [f"é{i}" for i in range(100)]})
 
 
@@ -108,6 +109,11 @@ def put(served: ServiceCluster) -> Iterator[Callable[[bytes], Signed]]:
         shutil.rmtree(file.path.parent)
 
 
+def on_disk(machines: ServiceCluster, name: str) -> list[str]:
+    """Files and folders; some may be about to go."""
+    return [entry for _, folders, files in os.walk(machines.disk(name)) for entry in folders + files]
+
+
 # --- what users do -----------------------------------------------------------------------------
 
 
@@ -130,16 +136,16 @@ def test_parts_on_several_disks(
     for i in range(8):
         pl.DataFrame({"k": range(i * 1000, i * 1000 + 1000)}).with_columns(s=pl.col("k").cast(pl.String)).write_parquet(folder / f"{i}.parquet")
     query = pl.scan_parquet(folder / "*.parquet").with_columns(twice=pl.col("k") * 2)
+    wait_until(lambda: not any(on_disk(machines, name) for name in NAMES), "what tests before have left is deleted")
     result = remote_to(machines).execute(query)
-    on_disks = {name: [p for p in files_below(machines.disk(name)) if p.is_file()] for name in ("worker-0", "worker-1", "scheduler")}
-    assert on_disks["worker-0"] and on_disks["worker-1"] and not on_disks["scheduler"]
-    assert len(result.location) == len(on_disks["worker-0"]) + len(on_disks["worker-1"])
+    assert on_disk(machines, "worker-0") and on_disk(machines, "worker-1") and not on_disk(machines, "scheduler")
+    assert {parse_qs(urlsplit(url).query)["worker"][0] for url in result.location} == {"worker-0", "worker-1"}
     assert_equal(result.lazy().collect(), query.collect())
     assert_equal(result.lazy().tail(5).collect(), query.tail(5).collect())
     urls = list(result.location)
     assert ask(urls[0]).status == 200
     result.delete()
-    wait_until(lambda: not any(files_below(machines.disk(name)) for name in on_disks), "the files are deleted")
+    wait_until(lambda: not any(on_disk(machines, name) for name in NAMES), "the files are deleted")
     assert {ask(url).status for url in urls} == {404}
 
 
@@ -163,7 +169,7 @@ def test_cancelled_queries_leave_nothing(machines: ServiceCluster, remote_to: Ca
         query.cancel()
         query.await_result()
         query.delete_result()
-    wait_until(lambda: not any(files_below(machines.disk(n)) for n in ("worker-0", "worker-1", "scheduler")), "no files are left")
+    wait_until(lambda: not any(on_disk(machines, name) for name in NAMES), "no files are left")
 
 
 def test_paths_for_clients_that_mount_the_folder(
