@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,16 @@ def normal(objects: list[dict[str, Any]]) -> str:
     return yaml.safe_dump_all(objects, sort_keys=True, width=200)
 
 
+@cache
+def plain_text() -> str:
+    return normal(render(VARIANTS["defaults"]))
+
+
 def check_golden(variant: str) -> None:
     text = normal(render(VARIANTS[variant]))
     whole = variant in ("defaults", "published")
     if not whole:
-        plain = normal(render([])).splitlines(keepends=True)
+        plain = plain_text().splitlines(keepends=True)
         text = "".join(difflib.unified_diff(plain, text.splitlines(keepends=True), "defaults", variant, n=2))
         text = re.sub(r"(?m)^@@ .*@@$", "@@", text)
     file = GOLDEN / f"{variant}.{'yaml' if whole else 'diff'}"

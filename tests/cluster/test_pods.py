@@ -1,0 +1,48 @@
+"""tests/cluster/test_pods.py: the pods of the rendered chart run here, and the published quickstart on them.
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import SLOWNESS, temporary_folder
+from pods import Pods, rendered
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+START_S = 60 * SLOWNESS
+
+
+@pytest.fixture(params=["published"])
+def pods(request: pytest.FixtureRequest) -> Iterator[Pods]:
+    objects = rendered(request.param)
+    if objects is None:
+        pytest.skip("Helm cannot be had")
+    folder = temporary_folder("pods")
+    folder.chmod(0o777)
+    running = Pods(objects, folder)
+    yield running
+    wrong = running.stop()
+    shutil.rmtree(folder)
+    assert not wrong, wrong
+
+
+@pytest.mark.seconds(300)
+def test_quickstart(pods: Pods) -> None:
+    """Scheduler, two workers and storage become ready by their own probes; the first queries run through the Services."""
+    names = [p.name for p in pods.pods]
+    assert names == ["polars-scheduler-0", "polars-temporary-storage-0", "polars-worker-0", "polars-worker-1"]
+    printed = pods.run(
+        {
+            "probes": [probe for pod in pods.pods for probe in pod.probes()],
+            "forwards": pods.forwards(),
+            "seconds": START_S,
+            "script": str(Path(__file__).with_name("pod_client.py")),
+        },
+        timeout_s=2 * START_S,
+    )
+    assert "rows were read from http://localhost:8333/polars/" in printed, printed
