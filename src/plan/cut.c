@@ -610,7 +610,7 @@ static const struct {
     [DSL_CACHE] = {transparent, "as its input"},
     [DSL_IR] = {transparent, "as its input"},
     [DSL_SINK] = {on_one_task, "an anonymous result has a part for each task; a destination of the "
-                               "user's one writer"},
+                               "user's one writer, or one for each folder named by columns"},
     [DSL_SINK_MULTIPLE] = {on_one_task, "the query runs whole, on one worker"},
     [DSL_HCONCAT] = {on_one_task, ONE_TASK},
     [DSL_MERGE_SORTED] = {on_one_task, ONE_TASK},
@@ -705,7 +705,7 @@ rc stages_cut(const dsl_node *root, const described *d, const stage_limits *limi
     c.shared = ARENA_NEW(a, struct shared, d->n + 1);
     count_shared(&c, n);
     TRY(cut_node(&c, n, ORDER_TOTAL, &f));
-    if (limits->one_writer) f = exchange_gather(&c, f, "the user's destination has one writer");
+    if (limits->user_sink) f = cut_sink(&c, sink, f);
   }
   exchange_finish(&c, f, sink);
   return RC_OK;

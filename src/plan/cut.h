@@ -123,6 +123,10 @@ void cut_inputs_on_one(cut *c, const dsl_node *n, const fragment *inputs, fragme
 /* ---- cut_source.c ---- */
 void cut_source(cut *c, const dsl_node *n, fragment *out);
 
+/* ---- cut_sink.c ---- */
+/* The rows where a destination of the user's is written. sink NULL: it is not known. */
+fragment cut_sink(cut *c, const dsl_node *sink, fragment f);
+
 /* ---- revise.c ---- */
 /* In rows moved: to build a hash table of a row costs as much as to move some. */
 double cut_cost_everywhere(const stage_limits *limits, double rows);

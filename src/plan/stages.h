@@ -81,7 +81,7 @@ typedef struct stage_limits { /* settings of the planner, see conf.h */
   double broadcast_rows;      /* a join side of fewer rows is broadcast; 0: never */
   bool pre_aggregation, partitioned_sort;
   bool lower_expressions; /* aggregates and windows among the columns of a select, too */
-  bool one_writer;        /* the sink is the user's own: one task writes it */
+  bool user_sink;         /* the sink is the user's own: cut_sink */
 } stage_limits;
 
 /* RC_OK with graph->n == 1 and a stage of one task: not worth, or not possible, to distribute.

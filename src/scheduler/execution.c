@@ -260,7 +260,7 @@ static stage_limits limits_of(const execution *x) {
       .pre_aggregation = q->pre_aggregation,
       .partitioned_sort = q->partitioned_sort,
       .lower_expressions = q->lower_expressions,
-      .one_writer = query_writes_destination(x->q),
+      .user_sink = query_writes_destination(x->q),
   };
 }
 

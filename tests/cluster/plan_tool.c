@@ -58,7 +58,7 @@ static void read_limits(query *q, const char *text) {
              &q->limits.replicate_rows, &q->limits.broadcast_rows, &pre, &one, &sort) != 7)
     abort();
   q->limits.pre_aggregation = pre;
-  q->limits.one_writer = one;
+  q->limits.user_sink = one;
   q->limits.partitioned_sort = sort;
   q->limits.lower_expressions = true;
 }

@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import FORCED, SLOWNESS, Cluster, ServiceCluster, files_below
+from cluster import FORCED, SLOWNESS, Cluster, ServiceCluster, files_below, open_folder
 from conftest import Remote
 from equality import assert_same
 from processes import Process, wait_until
@@ -195,6 +195,39 @@ def test_the_users_own_destination(services: Start, remote_to: Connect, folder: 
     result = query.remote(cluster.context()).sink_parquet(str(path), sink_to_single_file=True).await_result()
     assert_same(pl.read_parquet(path), query.collect(), ordered=False)
     assert result.n_rows_total == 7 and result.total_stages > 1
+
+
+IN_FOLDERS: dict[str, tuple[Callable[[pl.LazyFrame], pl.LazyFrame], list[str]]] = {
+    "rows": (lambda lf: lf, ["k"]),
+    "sorted": (lambda lf: lf.sort("s", "v", descending=True), ["k", "s"]),
+    "groups": (lambda lf: lf.group_by("k", "s").agg(pl.len(), pl.col("v").sum()), ["s"]),
+    "groups_there": (lambda lf: lf.group_by("s").agg(pl.col("v").sum()), ["s"]),
+    "joined": (lambda lf: lf.join(lf.select("v", w=pl.col("v") % 3), on="v"), ["w"]),
+    "union": (lambda lf: pl.concat([lf, lf.filter(pl.col("k") > 2)]), ["k"]),
+    "nulls": (lambda lf: lf.with_columns(n=pl.when(pl.col("v") % 3 > 0).then("k")), ["n"]),
+}
+
+
+def test_folders_are_written_by_several(services: Start, folder: Path) -> None:
+    """Under the names of local Polars; each file has its rows in the same order, where one was promised."""
+    cluster = services(scheduler_extra=FORCED)
+    context = cluster.context()
+    open_folder(folder / "out", 0o777)
+    rows().sink_parquet(folder / "rows.parquet", row_group_size=100)
+    for shape, (build, keys) in IN_FOLDERS.items():
+        query = build(pl.scan_parquet(folder / "rows.parquet"))
+        ours, theirs = folder / "out" / f"{shape}-ours", folder / "out" / f"{shape}-theirs"
+        result = query.remote(context).sink_parquet(pl.PartitionBy(str(ours), key=keys)).await_result()
+        query.sink_parquet(pl.PartitionBy(theirs, key=keys))
+        names = [file.relative_to(theirs) for file in files_below(theirs)]
+        assert [file.relative_to(ours) for file in files_below(ours)] == names, shape
+        for name in filter(lambda name: name.suffix, names):
+            ordered = shape in ("rows", "sorted", "union", "nulls")
+            assert_same(pl.read_parquet(ours / name), pl.read_parquet(theirs / name), ordered=ordered)
+        assert result.location == [str(ours)]
+        assert result.n_rows_total == query.select(pl.len()).collect().item()
+        last = stages_of(cluster, newest(cluster)["id"])["stages"][-1]
+        assert last["run"]["tasks"] > 1, (shape, last)
 
 
 def test_unknown_query_has_no_stages(services: Start) -> None:
