@@ -7,7 +7,7 @@ BUILD ?= build
 # One folder for each Polars version: its environment runs queries, and here also the client.
 RUNTIMES = .runtimes/polars-$(polars)/.ready .runtimes/polars-$(old_polars)/.ready
 
-.PHONY: help deps runtimes test-deps build quickstart stop test conformance reference fuzz bench soak format clean
+.PHONY: help deps runtimes test-deps build quickstart stop test conformance faults reference fuzz bench soak format clean
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -36,6 +36,16 @@ build: deps ## build/floe
 
 runtimes: $(RUNTIMES)
 
+# Apart from the others: a worker starts an executor of each runtime that it finds.
+OLDER = $(foreach pair,$(older_clients),.runtimes/older/polars-$(lastword $(subst :, ,$(pair)))/.ready)
+.runtimes/older/polars-%/.ready: versions | build
+	@echo "making the runtime for Polars $*"
+	@rm -rf $(@D)
+	@mkdir -p .runtimes/older
+	@$(BUILD)/floe runtime add $* --dir .runtimes/older --python $(PYTHON) \
+	  polars-cloud==$(patsubst %:$*,%,$(filter %:$*,$(older_clients)))
+	@touch $@
+
 quickstart: build runtimes ## a cluster on this machine, and the first queries on it
 	@tools/quickstart
 
@@ -45,10 +55,14 @@ stop: ## end the cluster of make quickstart
 test: test-deps runtimes ## all fast tests, under ASan and UBSan
 	@tests/run
 
-conformance: test-deps ## h2spec and toml-test (needs Go; fetches both tools)
+conformance: test-deps runtimes $(OLDER) ## older clients; h2spec and toml-test (need Go; fetches both)
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
 	@ninja -C build-asan --quiet
 	@meson test -C build-asan --no-rebuild --print-errorlogs --suite conformance
+	@tests/run --lane conformance cluster
+
+faults: test-deps runtimes ## faults at many moments, for some minutes
+	@tests/run --lane faults cluster
 
 reference: test-deps ## write docs/reference anew from the tables
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null

@@ -118,10 +118,15 @@ static plan_text text_of(const msgpack_token *t) {
   return (plan_text){(const char *)t->data, t->n};
 }
 
+/* One of two names: Polars gave this another one after 1.35. */
+static bool enter_either(msgpack *m, const char *name, const char *before) {
+  return msgpack_enter(m, name) || msgpack_enter(m, before);
+}
+
 /* "Parquet" of {"file_format": {"Parquet": {…}}}, or of {"file_format": "Parquet"}. */
 static plan_text read_format(msgpack payload) {
   msgpack_token t;
-  if (!msgpack_enter(&payload, "file_format")) return (plan_text){0};
+  if (!enter_either(&payload, "file_format", "file_type")) return (plan_text){0};
   if (msgpack_next(&payload, &t, NULL) != RC_OK) return (plan_text){0};
   if (t.kind == MSGPACK_MAP && t.n == 1 && msgpack_next(&payload, &t, NULL) != RC_OK)
     return (plan_text){0};
@@ -131,7 +136,7 @@ static plan_text read_format(msgpack payload) {
 /* The string of {KEY: {"inner": string}}; *offset and *len: where it stands, with its head. */
 static bool read_path(msgpack payload, const char *key, msgpack_token *out, uint64_t *offset,
                       uint32_t *len) {
-  if (!msgpack_enter(&payload, key) || !msgpack_enter(&payload, "inner")) return false;
+  if (!msgpack_enter(&payload, key) || !enter_either(&payload, "inner", "Local")) return false;
   const uint8_t *head = payload.at;
   if (msgpack_next(&payload, out, NULL) != RC_OK || out->kind != MSGPACK_STR) return false;
   *offset = (uint64_t)(head - payload.start);
@@ -199,6 +204,7 @@ static bool enter_payload(msgpack *node, plan_sink_kind *kind) {
     plan_sink_kind kind;
   } kinds[] = {{"File", PLAN_SINK_FILE},
                {"Partitioned", PLAN_SINK_PARTITIONED},
+               {"Partition", PLAN_SINK_PARTITIONED}, /* 1.35 */
                {"Callback", PLAN_SINK_CALLBACK}};
   if (!msgpack_enter(node, "Sink") || !msgpack_enter(node, "payload")) return false;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {

@@ -6,8 +6,10 @@ usage: old_client.py CASE CLIENT_PORT OBSERVATORY_PORT FOLDER → prints "ok", o
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import polars_cloud as pc
@@ -17,17 +19,32 @@ LF = pl.LazyFrame({"a": [1, 2, 3], "s": ["x", "y", "é"]})
 
 
 def context() -> pc.ClusterContext:
-    return pc.ClusterContext(
-        compute_address="localhost",
-        scheduler_port=int(sys.argv[2]),
-        observatory_port=int(sys.argv[3]),
-        insecure=True,
-    )
+    """Its arguments were others before 0.9, and others again before 0.6."""
+    client, observatory = sys.argv[2], sys.argv[3]
+    known = inspect.signature(pc.ClusterContext).parameters
+    if "uri" in known:
+        seen_at = pc.ClientOptions(uri=f"http://localhost:{observatory}")
+        return pc.ClusterContext(uri=f"http://localhost:{client}", observatory=seen_at)
+    ports = {"scheduler_port": int(client), "observatory_port": int(observatory)}
+    given = ports if ports.keys() <= known.keys() else {"compute_port": int(client)}
+    return pc.ClusterContext(compute_address="localhost", insecure=True, **given)
+
+
+def start(remote: Any) -> Any:
+    """A query in flight: what execute() gave before 0.7."""
+    blocks = "blocking" in inspect.signature(remote.execute).parameters
+    return remote.execute(blocking=False) if blocks else remote.execute()
+
+
+def run(remote: Any) -> Any:
+    """A result, as a user of any version gets it."""
+    done = remote.execute()
+    return done.await_result() if hasattr(done, "await_result") else done
 
 
 def quickstart(ctx: pc.ClusterContext, folder: Path) -> None:
     """The published page's first query, with a Polars in which it has a row."""
-    result = pl.LazyFrame().with_columns(a=pl.arange(0, 100000000).sum()).remote(ctx).execute()
+    result = run(pl.LazyFrame().with_columns(a=pl.arange(0, 100000000).sum()).remote(ctx))
     assert result.head.item() == 4999999950000000
     assert result.lazy().collect().item() == 4999999950000000
     assert "4999999950000000" in repr(result)
@@ -36,7 +53,7 @@ def quickstart(ctx: pc.ClusterContext, folder: Path) -> None:
 def execute(ctx: pc.ClusterContext, folder: Path) -> None:
     query = LF.filter(pl.col("a") > 1).with_columns(b=pl.col("s").str.len_bytes())
     for remote in (query.remote(ctx), query.remote(ctx).single_node(), query.remote(ctx).distributed()):
-        result = remote.execute()
+        result = run(remote)
         assert_frame_equal(result.lazy().collect(), query.collect())
         assert_frame_equal(result.head, query.collect())
         assert result.n_rows_total == 2
@@ -57,23 +74,25 @@ def show(ctx: pc.ClusterContext, folder: Path) -> None:
 def plans(ctx: pc.ClusterContext, folder: Path) -> None:
     query = LF.filter(pl.col("a") > 1).group_by("s").agg(pl.col("a").sum())
     for remote in (query.remote(ctx, plan_type="plain").single_node(), query.remote(ctx, plan_type="plain")):
-        text = remote.execute()
+        text = start(remote)
+        text.await_result()
         assert 'FILTER' in text.plan("ir") and 'col("a")' in text.plan("ir"), text.plan("ir")
         assert text.plan("physical").startswith("STAGE 0") and "FILTER" in text.plan("physical"), text.plan("physical")
-    dot = query.remote(ctx).execute()
+    dot = start(query.remote(ctx))
+    dot.await_result()
     assert dot.graph("ir", show=False, raw_output=True).lstrip().startswith(("digraph", "graph"))
     assert dot.graph("physical", show=False, raw_output=True).startswith("digraph stages {")
 
 
 def errors(ctx: pc.ClusterContext, folder: Path) -> None:
     try:
-        LF.select("nope").remote(ctx).execute()
+        run(LF.select("nope").remote(ctx))
     except pl.exceptions.ColumnNotFoundError as error:
         assert "nope" in str(error)
     else:
         raise AssertionError("did not raise")
     try:
-        LF.select(pl.col("s").cast(pl.Int64)).remote(ctx).execute()
+        run(LF.select(pl.col("s").cast(pl.Int64)).remote(ctx))
     except pl.exceptions.InvalidOperationError as error:
         assert "conversion" in str(error)
     else:
@@ -82,7 +101,7 @@ def errors(ctx: pc.ClusterContext, folder: Path) -> None:
 
 def udf(ctx: pc.ClusterContext, folder: Path) -> None:
     query = LF.select(pl.col("a").map_elements(lambda x: x**2 + len("é"), return_dtype=pl.Int64))
-    assert_frame_equal(query.remote(ctx).execute().lazy().collect(), query.collect())
+    assert_frame_equal(run(query.remote(ctx)).lazy().collect(), query.collect())
 
 
 def udf_error(ctx: pc.ClusterContext, folder: Path) -> None:
@@ -90,7 +109,7 @@ def udf_error(ctx: pc.ClusterContext, folder: Path) -> None:
         raise ValueError(f"no {x}")
 
     try:
-        LF.select(pl.col("a").map_elements(fail, return_dtype=pl.Int64)).remote(ctx).execute()
+        run(LF.select(pl.col("a").map_elements(fail, return_dtype=pl.Int64)).remote(ctx))
     except Exception as error:
         assert "no 1" in str(error)
     else:
@@ -104,9 +123,18 @@ def cancel(ctx: pc.ClusterContext, folder: Path) -> None:
         time.sleep(60)
         return x
 
-    query = LF.select(pl.col("a").map_elements(sleep, return_dtype=pl.Int64)).remote(ctx).execute(blocking=False)
+    query = start(LF.select(pl.col("a").map_elements(sleep, return_dtype=pl.Int64)).remote(ctx))
     query.cancel()
     assert query.await_result().status.name == "CANCELED"
+
+
+def collect(ctx: pc.ClusterContext, folder: Path) -> None:
+    """Since 0.11."""
+    if not hasattr(pc.LazyFrameRemote, "collect"):
+        return
+    query = LF.filter(pl.col("a") > 1)
+    assert_frame_equal(query.remote(ctx).collect(), query.collect())
+    assert_frame_equal(pl.concat(query.remote(ctx).collect_batches(maintain_order=True)), query.collect())
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""tests/cluster/test_old_client.py: an older client with an older Polars on the same cluster.
+"""tests/cluster/test_old_client.py: older clients with their older Polars on the same cluster.
 SPDX-License-Identifier: Apache-2.0
 
 The client cannot delete results, so these tests take a cluster of their own.
@@ -6,16 +6,20 @@ The client cannot delete results, so these tests take a cluster of their own.
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import OLD_PYTHON, UpCluster
+from cluster import OLD_PYTHON, REPO, RUNTIMES, UpCluster, open_folder, temporary_folder
 from conftest import until_stopped
 
-CASES = ["quickstart", "execute", "sinks", "show", "plans", "errors", "udf", "udf_error", "cancel"]
+CASES = ["quickstart", "execute", "sinks", "show", "plans", "errors", "udf", "udf_error", "cancel", "collect"]
+# client:Polars; the runtimes are apart, for a worker starts an executor of each that it finds
+OLDER = re.findall(r"\S+:\S+", re.search(r"^older_clients=(.*)$", (REPO / "versions").read_text(), re.M)[1])  # type: ignore[index]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,35 @@ def run(python: Path | str, case: str, cluster: UpCluster, folder: Path) -> None
 def test_old_client(case: str, shared: UpCluster, folder: Path) -> None:
     assert OLD_PYTHON.exists(), f"{OLD_PYTHON}: run `make runtimes`, or set FLOE_OLD_PYTHON"
     run(OLD_PYTHON, case, shared, folder)
+
+
+# ---- every older client, each with its own Polars ----
+
+
+@pytest.fixture(scope="module")
+def of_all_ages() -> Iterator[UpCluster]:
+    """Its workers have the Polars of every client."""
+    runtimes = open_folder(temporary_folder("runtimes"))
+    for python in [*RUNTIMES.glob("older/*/bin/python"), OLD_PYTHON, Path(sys.executable)]:
+        home = python.parents[1]
+        (runtimes / home.name).symlink_to(home)
+    yield from until_stopped(UpCluster("older", options=[f"--runtimes={runtimes}"]), keeps_results=True)
+    shutil.rmtree(runtimes)
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("versions", OLDER)
+def test_older_client(versions: str, case: str, of_all_ages: UpCluster, folder: Path) -> None:
+    run(RUNTIMES / f"older/polars-{versions.split(':')[1]}/bin/python", case, of_all_ages, folder)
+
+
+@pytest.mark.conformance
+def test_the_newest_beside_them(of_all_ages: UpCluster) -> None:
+    assert of_all_ages.answers()
+
+
+# ---- two ages on one cluster ----
 
 
 def test_both_clients_in_turn(shared: UpCluster, folder: Path) -> None:

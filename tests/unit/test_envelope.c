@@ -188,6 +188,31 @@ static void the_order_of_keys_does_not_matter(void **state) {
   buf_deinit(&plan);
 }
 
+static void names_of_polars_1_35_are_understood(void **state) {
+  (void)state;
+  static const char file[] =
+      "\x82" ROOT("\x00") PLANS_OF(SINK("\x81\xa4"
+                                        "File\x82\xa6target\x81\xa5Local\xab<in-memory>\xa9"
+                                        "file_type\x81\xa3"
+                                        "Csv\x80"));
+  static const char partition[] =
+      "\x82" ROOT("\x00") PLANS_OF(SINK("\x81\xa9Partition\x82\xa9"
+                                        "base_path\x81\xa5Local\xa2/p\xa9"
+                                        "file_type\x81\xa3Ipc\x80"));
+  buf plan = small_plan(file, sizeof file - 1);
+  plan_envelope p = read_whole(&plan);
+  assert_int_equal(p.sink, PLAN_SINK_ANONYMOUS);
+  assert_text(p.format, "Csv");
+  assert_int_equal(p.placeholder_len, 12);
+  buf_deinit(&plan);
+  plan = small_plan(partition, sizeof partition - 1);
+  p = read_whole(&plan);
+  assert_int_equal(p.sink, PLAN_SINK_PARTITIONED);
+  assert_text(p.sinks[0].path, "/p");
+  assert_text(p.format, "Ipc");
+  buf_deinit(&plan);
+}
+
 static void unknown_forms_are_unknown_not_errors(void **state) {
   (void)state;
   static const struct {
@@ -272,6 +297,7 @@ int main(void) {
       cmocka_unit_test(a_plan_cut_anywhere_is_refused),
       cmocka_unit_test(other_bytes_are_refused),
       cmocka_unit_test(the_order_of_keys_does_not_matter),
+      cmocka_unit_test(names_of_polars_1_35_are_understood),
       cmocka_unit_test(unknown_forms_are_unknown_not_errors),
       cmocka_unit_test(a_path_is_text),
   };
