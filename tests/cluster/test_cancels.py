@@ -218,7 +218,7 @@ def cancel_at(w: World, moments: int, note: Callable[[str, object], None]) -> Co
     for number in range(moments):
         name = [*QUERIES][number % len(QUERIES)]
         span = SPANS_S[(number + number // len(QUERIES)) % len(SPANS_S)]
-        was, took = cancel(w, name, pick.uniform(*span) * SLOWNESS)
+        was, took = cancel(w, name, pick.uniform(*span))
         phases[was] += 1
         times += [took] if was != "ended" else []
     check_all_work(w.cluster)
