@@ -177,7 +177,7 @@ def phase(w: World, query: str) -> str:
 def remains(w: World) -> list[str]:
     """What still works, and files."""
     busy = [f"{worker['instance_id']} is busy" for worker in seen(w, "cluster")["workers"] if worker["busy"]]
-    return busy + left(w.cluster)
+    return busy + left(w.cluster) + below(w.target)
 
 
 def unary(w: World, method: str, query: str) -> None:
