@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""tests/chart/test_chart.py: the chart without a cluster: lint, goldens, refusals, its repository.
-Skipped (77) when Helm cannot be had. UPDATE=1 writes the goldens anew. SPDX-License-Identifier: Apache-2.0
+"""tests/chart/test_chart.py: the chart without a cluster: lint, goldens, refusals, its repository, and its image's
+setup. Skipped (77) when Helm cannot be had. UPDATE=1 writes the goldens anew. SPDX-License-Identifier: Apache-2.0
 
 Two goldens are whole: without values, and of the published line. Those of the other variants are what differs from
 the first.
@@ -21,6 +21,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import setup_cases
 import yaml
 from render import CHART, REPO, helm, pin, programs, render
 from variants import PUBLISHED, REFUSED, VARIANTS
@@ -139,7 +140,9 @@ class Quiet(SimpleHTTPRequestHandler):
 def cases() -> dict[str, Callable[[], None]]:
     found: dict[str, Callable[[], None]] = {f"golden_{v}": partial(check_golden, v) for v in VARIANTS}
     found |= {f"refused_{c}": partial(check_refused, c) for c in REFUSED}
-    return found | {name: value for name, value in globals().items() if name.startswith("test_")}
+    for module in (setup_cases, sys.modules[__name__]):
+        found |= {name: value for name, value in vars(module).items() if name.startswith("test_")}
+    return found
 
 
 def main() -> int:
