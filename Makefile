@@ -7,11 +7,7 @@ BUILD ?= build
 # One folder for each Polars version: its environment runs queries, and here also the client.
 RUNTIMES = .runtimes/polars-$(polars)/.ready .runtimes/polars-$(old_polars)/.ready
 
-<<<<<<< HEAD
-.PHONY: help deps runtimes test-deps build quickstart stop test conformance faults reference fuzz bench soak format clean
-=======
-.PHONY: help deps runtimes test-deps build quickstart stop test image chart-repo conformance reference fuzz bench soak format clean
->>>>>>> 777ca3f (Images: all of Floe in one folder of the official layout, what sets it up at start, an archive without a builder)
+.PHONY: help deps runtimes test-deps build quickstart stop test image chart-repo conformance faults reference fuzz bench soak format clean
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -59,9 +55,6 @@ stop: ## end the cluster of make quickstart
 test: test-deps runtimes ## all fast tests, under ASan and UBSan
 	@tests/run
 
-<<<<<<< HEAD
-conformance: test-deps runtimes $(OLDER) ## older clients; h2spec and toml-test (need Go; fetches both)
-=======
 image: deps ## build-image/floe-dist.tar, for docker load and ctr import; needs no container builder
 	@deploy/image/make_dist build-image/dist
 	@deploy/image/archive.py build-image/floe-dist.tar floe-dist:$(floe) --programs /bin/cp --tree build-image/dist=/opt
@@ -69,8 +62,7 @@ image: deps ## build-image/floe-dist.tar, for docker load and ctr import; needs 
 chart-repo: ## build-chart/: the chart as a Helm repository; URL=, CONTROL_PLANE=, SIGN_KEY= (see deploy/helm/make_repo)
 	@PATH="$$(tests/chart/get_helm.sh $(helm_wheel)):$$PATH" deploy/helm/make_repo build-chart "$(or $(URL),http://localhost:8000)" "$(CONTROL_PLANE)"
 
-conformance: test-deps ## h2spec and toml-test (needs Go; fetches both tools)
->>>>>>> 777ca3f (Images: all of Floe in one folder of the official layout, what sets it up at start, an archive without a builder)
+conformance: test-deps runtimes $(OLDER) ## older clients; h2spec and toml-test (need Go; fetches both)
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
 	@ninja -C build-asan --quiet
 	@meson test -C build-asan --no-rebuild --print-errorlogs --suite conformance
