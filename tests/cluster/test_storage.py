@@ -5,8 +5,11 @@ SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import json
+import time
+import tomllib
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +81,71 @@ def test_failed_and_cancelled_queries_store_nothing(stored: Remote, storage_clus
     with pytest.raises(pl.exceptions.ColumnNotFoundError):
         stored.execute(pl.LazyFrame({"a": [1]}).select("nope"))
     assert storage_cluster.answers()
+
+
+# --- the user's own destinations: the credentials come with the plan ----------------------------
+
+
+@pytest.fixture
+def bucket(storage_cluster: UpCluster) -> tuple[str, dict[str, str]]:
+    """A place of our own in the store, and how to get there."""
+    toml = tomllib.loads(storage_cluster.config("scheduler").read_text())
+    options = dict(toml["scheduler"]["anonymous_result_location"]["s3"])
+    url = options.pop("url").rstrip("/")
+    known = {name: value for name, value in options.items() if name.startswith("aws_")}
+    return f"{url}/own/{uuid.uuid4()}", known | {"aws_allow_http": "true"}
+
+
+def read_all(url: str, options: dict[str, str]) -> pl.DataFrame:
+    return pl.read_parquet(url, storage_options=options).sort("id")
+
+
+def test_own_object(stored: Remote, data: Data, bucket: tuple[str, dict[str, str]]) -> None:
+    url, options = bucket
+    for query in (pl.scan_parquet(data.path("orders.parquet")), pl.LazyFrame({"id": [1, 2]})):
+        for mode in ("single_node", "distributed"):
+            target = f"{url}/x.parquet"
+            sink = stored.prepare(query, mode).sink_parquet(target, storage_options=options, sink_to_single_file=True)
+            assert sink.await_result().location == [target]
+            assert_frame_equal(read_all(target, options), query.collect())  # overwritten by the second query
+
+
+def test_own_objects_in_folders(stored: Remote, data: Data, bucket: tuple[str, dict[str, str]]) -> None:
+    url, options = bucket
+    query = pl.scan_parquet(data.path("orders.parquet")).select("id", "city", "price")
+    for _ in range(2):
+        target = pl.PartitionBy(url, key="city")
+        stored.prepare(query).sink_parquet(target, storage_options=options).await_result()
+        found = pl.scan_parquet(f"{url}/*/00000000.parquet", storage_options=options, include_file_paths="path")
+        assert found.select(pl.col("path").n_unique()).collect().item() == query.collect()["city"].n_unique()
+        assert_frame_equal(read_all(f"{url}/**/*.parquet", options), query.collect(), check_column_order=False)
+
+
+def test_cancelled_upload_is_no_object(stored: Remote, bucket: tuple[str, dict[str, str]], folder: Path) -> None:
+    """Not even of the parts that are in the store already."""
+    url, options = bucket
+    note = folder / "runs"
+    note.touch()
+    note.chmod(0o666)
+
+    def slow(x: int) -> int:
+        import time
+
+        if x == 3_999_999:
+            with open(str(note), "w") as file:
+                file.write("it runs")
+            time.sleep(60)
+        return x
+
+    numbers = pl.LazyFrame().select(a=pl.int_range(4_000_000)).with_columns(h=pl.col("a").hash(1))
+    query = numbers.with_columns(b=pl.col("a").map_elements(slow, return_dtype=pl.Int64))
+    running = stored.prepare(query, "single_node").sink_parquet(f"{url}/x.parquet", storage_options=options)
+    wait_until(note.read_text, "it is in mid-sink", 60)
+    running.cancel()
+    wait_until(lambda: running.get_status().name == "CANCELED", "it is cancelled")
+    time.sleep(1)
+    with pytest.raises(OSError, match="404|not found|expanded"):
+        read_all(f"{url}/x.parquet", options)
 
 
 @pytest.mark.seconds(180)
