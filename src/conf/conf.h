@@ -74,6 +74,7 @@ typedef struct conf {
 
   struct {
     bool enabled, allow_local_scans, allow_local_sinks, deny_anonymous_users;
+    char *allowed_scan_paths, *allowed_sink_paths; /* prefixes; NULL: everywhere */
     int64_t n_workers;            /* queries wait until so many have joined; default 0 */
     int64_t max_finished_queries; /* remembered after their end; default 1000 */
     conf_address client_service, worker_service; /* 0.0.0.0:5051, 0.0.0.0:5050 */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "net/pb_split.h"
 #include "scheduler/internal.h"
+#include "scheduler/paths.h"
 
 #include <client.pb-c.h>
 #include <cluster.pb-c.h>
@@ -76,10 +77,12 @@ static void refuse(grpc_call *call, const char *type, const char *text) {
   free(details);
 }
 
-/* An error of ours keeps its status; what is wrong with the query is a ComputeError. */
+/* An error of ours keeps its status; what is wrong with the query is an exception of its kind. */
 static void refuse_err(grpc_call *call, rc code, const err *e) {
   if (code == RC_INVALID)
     refuse(call, "ComputeError", e->text);
+  else if (code == RC_DENIED)
+    refuse(call, "PermissionError", e->text);
   else
     grpc_call_finish(call, code, e->text);
 }
@@ -186,6 +189,7 @@ static rc read_plan(submission *sub, err *e) {
   if (!sub->request)
     return ERR(e, RC_INVALID, "SubmitQueryRequest does not decode; is this a polars_cloud client?");
   TRY(read_info(sub, e));
+  TRY(paths_check(sub->s->conf, bytes, (size_t)spool_len(sub->plan), &sub->envelope, e));
   plan(sub, bytes);
   memcpy(sub->header, sub->envelope.header, sizeof sub->header);
   copy_sinks(sub);
