@@ -141,7 +141,7 @@ def test_below_the_list(listed: ServiceCluster, lake: Path, remote_to: Callable[
     remote = remote_to(listed)
     for path in (f"{lake}/lake/x.parquet", f"{lake}/lake/*.parquet", f"{lake}//lake/./x.parquet", f"file://{lake}/lake/x.parquet", f"{lake}/lake/hive"):
         assert remote.collect(pl.scan_parquet(path)).height == 2, path
-    remote.prepare(pl.scan_parquet(f"{lake}/lake/x.parquet")).single_node().sink_parquet(f"{lake}/lake/out/new.parquet")
+    remote.prepare(pl.scan_parquet(f"{lake}/lake/x.parquet")).single_node().sink_parquet(f"{lake}/lake/out/new.parquet").await_result()
     assert pl.read_parquet(f"{lake}/lake/out/new.parquet").height == 2
 
 
