@@ -1,12 +1,16 @@
-/* Unit tests of scheduler/paths.c: which paths are below which prefixes. SPDX-License-Identifier:
- * Apache-2.0
+/* Unit tests of scheduler/paths.c and plan/paths.c: which paths are below which prefixes, and where
+ * the plans of fuzz_paths say what they read and write. SPDX-License-Identifier: Apache-2.0
  *
- * What plans read and write, and how it is refused: tests/cluster/test_paths.py. */
+ * How it is refused: tests/cluster/test_paths.py. */
 #include "scheduler/paths.h"
+
+#include "base/buf.h"
+#include "plan/paths.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -91,11 +95,48 @@ static void what_is_local(void **state) {
     assert_false(paths_is_local(text(remote[i])));
 }
 
+static rc note(void *arg, plan_path_use use, plan_text path, err *e) {
+  (void)e;
+  buf_printf(arg, "%s%.*s ", use == PLAN_PATH_READ ? "<" : ">", path.s ? (int)path.len : 1,
+             path.s ? path.s : "?");
+  return RC_OK;
+}
+
+static void plans(void **state) {
+  (void)state;
+  static const struct {
+    const char *file, *paths;
+  } cases[] = {
+      {"scan", "</x/a.parquet <s3://b/c.parquet ><in-memory> "},
+      {"1.35.2-scan", "</x/a.parquet <s3://b/c.parquet >s3://b/out.csv "},
+      {"1.44.2-scan", "</x/a.parquet <s3://b/c.parquet >s3://b/out.csv "},
+      {"join", "</x.parquet >/out.csv "},
+      {"partitioned", ">/out "},
+      {"multiple", ">/1.csv >s3://2 "},
+      {"buffers", ""},
+      {"columns", ""},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    uint8_t plan[8192];
+    char name[512];
+    buf found = {0};
+    snprintf(name, sizeof name, "%s/%s", PLANS, cases[i].file);
+    FILE *f = fopen(name, "rbe");
+    assert_non_null(f);
+    size_t len = fread(plan, 1, sizeof plan, f);
+    fclose(f);
+    assert_int_equal(plan_each_path(plan, len, note, &found, NULL), RC_OK);
+    assert_string_equal(buf_text(&found), cases[i].paths);
+    buf_deinit(&found);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(below_a_prefix),
       cmocka_unit_test(wide_and_empty_prefixes),
       cmocka_unit_test(what_is_local),
+      cmocka_unit_test(plans),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
