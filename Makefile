@@ -37,13 +37,15 @@ build: deps ## build/floe
 runtimes: $(RUNTIMES)
 
 # Apart from the others: a worker starts an executor of each runtime that it finds.
-OLDER = $(foreach pair,$(older_clients),.runtimes/older/polars-$(lastword $(subst :, ,$(pair)))/.ready)
+comma := ,
+older_pairs = $(subst $(comma), ,$(older_clients))
+OLDER = $(foreach pair,$(older_pairs),.runtimes/older/polars-$(lastword $(subst :, ,$(pair)))/.ready)
 .runtimes/older/polars-%/.ready: versions | build
 	@echo "making the runtime for Polars $*"
 	@rm -rf $(@D)
 	@mkdir -p .runtimes/older
 	@$(BUILD)/floe runtime add $* --dir .runtimes/older --python $(PYTHON) \
-	  polars-cloud==$(patsubst %:$*,%,$(filter %:$*,$(older_clients)))
+	  polars-cloud==$(patsubst %:$*,%,$(filter %:$*,$(older_pairs)))
 	@touch $@
 
 quickstart: build runtimes ## a cluster on this machine, and the first queries on it

@@ -19,7 +19,7 @@ from conftest import until_stopped
 
 CASES = ["quickstart", "execute", "sinks", "show", "plans", "errors", "udf", "udf_error", "cancel", "collect"]
 # client:Polars; the runtimes are apart, for a worker starts an executor of each that it finds
-OLDER = re.findall(r"\S+:\S+", re.search(r"^older_clients=(.*)$", (REPO / "versions").read_text(), re.M)[1])  # type: ignore[index]
+OLDER = re.findall(r"[^,\s]+:[^,\s]+", re.search(r"^older_clients=(.*)$", (REPO / "versions").read_text(), re.M)[1])  # type: ignore[index]
 
 
 @pytest.fixture(scope="module")
