@@ -33,7 +33,7 @@ static bool over(const attempt *a) {
 
 /* A failure of infrastructure: said now, and again if it was once too often. */
 static void note_lost(attempt *a, const char *type, const char *text) {
-  query_set_failure(a->query, type, text);
+  failures_add(&a->query->failures, a->worker, type, text);
   LOG_WARN("attempt lost", "query", uuid_print(a->query->id.u).s, "worker", a->worker, "error",
            text);
 }
@@ -49,7 +49,7 @@ static sched_outcome take_query_failure(attempt *a, const char *type, const char
   step_kind kind = a->step->kind;
   bool plans = kind == STEP_DESCRIBE || kind == STEP_CAPTURE || kind == STEP_HEADS;
   if (!plans) {
-    query_set_failure(a->query, type, text);
+    failures_add(&a->query->failures, a->worker, type, text);
     return SCHED_QUERY_ERROR;
   }
   char *why = mem_printf("%s: %s", type, text);
@@ -163,7 +163,7 @@ void dispatch_start(scheduler *s, const sched_action *action) {
   map_put(&s->attempts, &a->id, sizeof a->id, a);
   err e = {0};
   if (start(a, action->worker, &e) == RC_OK) return;
-  query_set_failure(q, "RuntimeError", e.text);
+  failures_add(&q->failures, NULL, "RuntimeError", e.text);
   attempt_id id = a->id;
   attempt_free(a);
   sched_attempt_ended(s->sched, id, SCHED_LOST, clock_mono_ms());

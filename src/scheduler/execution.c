@@ -100,7 +100,7 @@ sched_stage_spec execution_first(execution *x) {
 }
 
 static void fail(execution *x, const err *e) {
-  query_set_failure(x->q, "RuntimeError", e->text);
+  failures_add(&x->q->failures, NULL, "RuntimeError", e->text);
   err ignored;
   if (sched_end_query(x->s->sched, x->q->id, SCHED_QUERY_FAILED, clock_mono_ms(), &ignored) !=
       RC_OK)
@@ -435,10 +435,10 @@ void execution_stage_finished(execution *x, uint32_t number) {
 }
 
 void execution_stages_given_up(execution *x) {
-  const char *failure = x->q->last_failure ? x->q->last_failure : "";
+  const char *failure = failures_newest(&x->q->failures);
   if (!x->adopts)
     LOG_WARN("query starts again from its first stage", "query", uuid_print(x->q->id.u).s,
-             "because", failure);
+             "because", failure ? failure : "");
   for (size_t i = 0; i < x->n_steps; i++) {
     x->steps[i]->given_up = true;
     shuffle_drop_step(x->steps[i]);

@@ -233,8 +233,8 @@ static void learn(scheduler *s, query *subject, query *inquiry) {
 void plans_inquiry_ended(scheduler *s, query *inquiry) {
   query *subject = inquiry->plans.subject;
   const Planning__ExplainResponse *r = inquiry->plans.answer;
-  char *failure = mem_printf("the plan cannot be shown: %s",
-                             inquiry->last_failure ? inquiry->last_failure : "it was given up");
+  const char *newest = failures_newest(&inquiry->failures);
+  char *failure = mem_printf("the plan cannot be shown: %s", newest ? newest : "it was given up");
   subject->plans.inquiry = NULL;
   LIST_EACH (&inquiry->waiters, it, next) {
     query_waiter *w = LIST_ENTRY(it, query_waiter, link);

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "net/grpc_server.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +45,7 @@ void query_unref(query *q) {
   free(q->format);
   query_free_sinks(q->sinks, q->n_sinks);
   query_clear_errors(q);
-  free(q->last_failure);
+  failures_deinit(&q->failures);
   free(q->stages);
   free(q->workers_used);
   query_clear_result(q);
@@ -57,8 +56,9 @@ void query_unref(query *q) {
 static void on_waiter_gone(struct grpc_call *call, void *data) {
   (void)call;
   query_waiter *w = data;
+  bool waits = !list_empty(&w->link);
   list_remove(&w->link);
-  if (w->query) w->query->asked_ms = clock_mono_ms();
+  if (waits) w->query->asked_ms = clock_mono_ms();
   free(w);
 }
 
@@ -110,11 +110,6 @@ bool query_is_fenced(const query *q) {
   return !q->n_sinks;
 }
 
-void query_set_failure(query *q, const char *type, const char *message) {
-  free(q->last_failure);
-  q->last_failure = mem_printf("%s: %s", type, message);
-}
-
 static void push_text(char ***texts, size_t *n, char *text) {
   char **more = realloc(*texts, (*n + 1) * sizeof *more);
   if (!more) abort();
@@ -122,12 +117,8 @@ static void push_text(char ***texts, size_t *n, char *text) {
   *texts = more;
 }
 
-void query_add_error(query *q, const char *who, const char *type_and_message) {
-  json_t *value = json_string(type_and_message); /* NULL: not UTF-8 */
-  json_t *object = json_pack(
-      "{s:o}", who, value ? value : json_string("RuntimeError: the error's text is not UTF-8"));
-  push_text(&q->errors, &q->n_errors, json_dumps(object, JSON_COMPACT));
-  json_decref(object);
+void query_add_error(query *q, const failures *f) {
+  push_text(&q->errors, &q->n_errors, failures_json(f));
 }
 
 void query_add_file(query *q, const char *location, const char *worker, uint64_t bytes) {

@@ -13,6 +13,7 @@
 #include "base/spool.h"
 #include "plan/envelope.h"
 #include "sched/sched.h"
+#include "scheduler/failures.h"
 #include "scheduler/plans.h"
 
 #include <client.pb-c.h>
@@ -50,7 +51,7 @@ typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
 typedef struct query_waiter {
   list link; /* in query.waiters */
   struct grpc_call *call;
-  struct query *query; /* NULL: it has its answer */
+  struct query *query; /* while it is in the list */
 } query_waiter;
 
 typedef struct query_file { /* of the result */
@@ -99,7 +100,7 @@ typedef struct query {
 
   char **errors; /* JSON objects as the client wants them */
   size_t n_errors;
-  char *last_failure; /* "Type: message" of the last attempt that did not succeed */
+  failures failures; /* of attempts, until it is over */
   query_file *files;
   size_t n_files;
   uint32_t n_parts; /* of an anonymous result, that may exist */
@@ -120,10 +121,7 @@ bool query_writes_destination(const query *q); /* the user's own, by the plan's 
 /* It is written directly: not beside it, to be committed later. Then there is one writer at a time.
  */
 bool query_is_fenced(const query *q);
-/* Replaces what was there. `failure` is "Type: message". */
-void query_set_failure(query *q, const char *type, const char *message);
-/* {"who": "Type: message"} */
-void query_add_error(query *q, const char *who, const char *type_and_message);
+void query_add_error(query *q, const failures *f);
 void query_add_file(query *q, const char *location, const char *worker, uint64_t bytes);
 void query_clear_result(query *q);
 void query_clear_errors(query *q);

@@ -25,15 +25,17 @@ static void lighten(query *q) {
   free(q->stages);
   q->stages = NULL;
   bool heavy = weigh(q) > LIGHT_BYTES;
-  if (heavy) query_clear_errors(q);
-  if (heavy)
-    query_add_error(q, "scheduler",
-                    "RuntimeError: the query failed; its long error text is no longer kept");
+  if (!heavy) return;
+  query_clear_errors(q);
+  failures now = {0};
+  failures_add(&now, NULL, "RuntimeError",
+               "the query failed; its long error text is no longer kept");
+  query_add_error(q, &now);
+  failures_deinit(&now);
 }
 
 void retention_add(scheduler *s, query *q) {
-  free(q->last_failure); /* it stands in the errors now */
-  q->last_failure = NULL;
+  failures_deinit(&q->failures); /* they stand in the errors now */
   q->kept_bytes = weigh(q);
   s->kept_bytes += q->kept_bytes;
   list_push_back(&s->ended, &q->ended_link);

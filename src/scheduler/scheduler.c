@@ -41,7 +41,7 @@ static void end_execution(query *q) {
   if (q->end.state == SCHED_QUERY_SUCCEEDED && result_complete(x, &e) != RC_OK) {
     q->end.state = SCHED_QUERY_FAILED;
     query_clear_result(q);
-    query_set_failure(q, "RuntimeError", e.text);
+    failures_add(&q->failures, NULL, "RuntimeError", e.text);
   }
   q->n_parts = x->n_parts;
   execution_count_workers(x, &q->workers_used, &q->n_workers_used);
@@ -64,10 +64,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
     return;
   }
   if (q->end.state != SCHED_QUERY_SUCCEEDED) deletion_after_failure(s, q);
-  if (q->end.state == SCHED_QUERY_FAILED)
-    query_add_error(q, "scheduler",
-                    q->last_failure ? q->last_failure
-                                    : "RuntimeError: the query failed without a reason");
+  if (q->end.state == SCHED_QUERY_FAILED) query_add_error(q, &q->failures);
   if (q->stream) stream_end(q->stream);
   retention_add(s, q);
   LOG_INFO("query ended", "query", uuid_print(a->query.u).s, "state",
@@ -75,7 +72,6 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
   LIST_EACH (&q->waiters, it, next) {
     query_waiter *w = LIST_ENTRY(it, query_waiter, link);
     list_remove(&w->link);
-    w->query = NULL;
     answer_result(w->call, s, q); /* frees w through the end of the call */
   }
 }

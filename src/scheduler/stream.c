@@ -239,7 +239,8 @@ rc stream_restart(stream *sm, err *e) {
 /* ---- the end ---- */
 
 static const char *failure_of(const query *q) {
-  return q->last_failure ? q->last_failure : "the query failed without a reason";
+  const char *newest = failures_newest(&q->failures);
+  return newest ? newest : "the query failed without a reason";
 }
 
 void stream_end(stream *sm) {
