@@ -86,12 +86,13 @@ fuzz: ## each fuzz target for a minute (needs clang)
 	  build-fuzz/tests/fuzz/$$t -max_total_time=60 -artifact_prefix=build-fuzz/ build-fuzz/corpus/$$t tests/fuzz/corpus/$${t#fuzz_} \
 	    >build-fuzz/$$t.log 2>&1 || { cat build-fuzz/$$t.log; exit 1; }; tail -n 2 build-fuzz/$$t.log; done
 
-bench: build runtimes ## latency, memory, planning, calls under load, shuffle, and PDS-H against local Polars
+bench: build runtimes ## latency, memory, planning, calls under load, shuffle, a large result, and PDS-H against local Polars
 	@.runtimes/polars-$(polars)/bin/python bench/latency.py
 	@.runtimes/polars-$(polars)/bin/python bench/memory.py
 	@.runtimes/polars-$(polars)/bin/python bench/planning.py
 	@.runtimes/polars-$(polars)/bin/python bench/load.py
 	@.runtimes/polars-$(polars)/bin/python bench/shuffle.py
+	@.runtimes/polars-$(polars)/bin/python bench/stream.py
 	@.runtimes/polars-$(polars)/bin/python bench/pdsh.py
 
 soak: build runtimes ## 10,000 queries in a row; nothing may grow

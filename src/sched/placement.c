@@ -81,9 +81,10 @@ bool sched_query_is_full(const sched_query *q) {
   return q->max_workers && q->n_members >= q->max_workers;
 }
 
+/* Held, it may still begin a task again: others may wait for that one. */
 bool placement_query_waits(const sched_query *q) {
-  return q->waiting.len && !q->held && !q->on_gathering.place &&
-         (!sched_query_is_full(q) || q->free.len);
+  return q->waiting.len && (!q->held || task_of(heap_first(&q->waiting))->attempts) &&
+         !q->on_gathering.place && (!sched_query_is_full(q) || q->free.len);
 }
 
 /* After a change of its place in the order, its waiting tasks or its members. */

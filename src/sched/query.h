@@ -74,7 +74,7 @@ struct sched_query {
   list on_ended; /* in sched.ended, once ended */
 
   /* sched/placement.h */
-  bool held;          /* none of its tasks may start */
+  bool held;          /* none of its tasks may start for the first time */
   uint32_t n_running; /* tasks with an attempt */
   uint64_t turn;      /* number of the latest attempt of all when it came, or got its own latest */
   heap waiting;       /* tasks, by sched_task_before */

@@ -158,7 +158,7 @@ MUST_CHECK rc sched_give_up_stages(sched *s, query_id id, bool lost, int64_t now
 /* The caller's verdict on a query whose stages are not final: SUCCEEDED, nothing of it is left to
  * run (RC_PRECONDITION: a stage is open), or FAILED, it cannot go on (open stages are stopped). */
 MUST_CHECK rc sched_end_query(sched *s, query_id id, sched_query_state end, int64_t now, err *e);
-/* While it is held no task of the query starts; those that run go on. RC_NOT_FOUND as above. */
+/* While it is held no task of the query starts for the first time. RC_NOT_FOUND as above. */
 MUST_CHECK rc sched_hold_query(sched *s, query_id id, bool held, int64_t now, err *e);
 /* Workers, and slots on them together, that could run this query's tasks now. */
 void sched_capacity(const sched *s, query_id id, uint32_t *workers, uint32_t *slots);

@@ -131,10 +131,17 @@ static void drop_part(const stream *sm, const stream_part *p) {
 
 /* ---- the quota ---- */
 
-/* As long as there is something to read, or nothing would ever change. */
+/* There is something to read, or somebody writes the part that comes next: what holds the query
+ * will end. */
+static bool is_moving(const stream *sm) {
+  if (sm->n_read < sm->n_parts) return true;
+  const step_task *next = sm->q->execution ? result_part(sm->q->execution, sm->n_parts) : NULL;
+  return next && next->host;
+}
+
 static void check_quota(stream *sm) {
   bool full = sm->unread_bytes >= (uint64_t)sm->s->conf->scheduler.streaming.quota_bytes;
-  bool hold = full && sm->n_read < sm->n_parts;
+  bool hold = full && is_moving(sm);
   if (hold == sm->held) return;
   sm->held = hold;
   LOG_INFO(hold ? "query waits for its reader" : "query goes on", "query",
@@ -233,6 +240,7 @@ rc stream_restart(stream *sm, err *e) {
   drop_files(sm);
   sm->folder = uuid_print(uuid_random()); /* the old one's deletion may come late */
   sm->taken_bytes = sm->unread_bytes = 0;
+  check_quota(sm);
   return RC_OK;
 }
 

@@ -160,6 +160,11 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*")) if folder.exists() else []
 
 
+def below(folder: Path) -> list[str]:
+    """Files and folders; it minds none that goes meanwhile."""
+    return [os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files]
+
+
 # --- one program -------------------------------------------------------------------------------
 
 

@@ -7,12 +7,10 @@ cancels fell.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,10 +21,11 @@ from typing import Any
 import grpc
 import polars as pl
 import pytest
-from cluster import FORCED, SLOWNESS, ServiceCluster, open_folder
+from cluster import FORCED, SLOWNESS, ServiceCluster, below, open_folder
 from conftest import until_stopped
 from processes import wait_until
-from test_leftovers import below, check_all_work, deep, left, rows, wide, work
+from test_handles import seen
+from test_leftovers import check_all_work, deep, left, rows, wide, work
 from test_streaming import Reader, connected, parts
 from wire import CLIENT, query_ref
 
@@ -156,13 +155,8 @@ QUERIES: dict[str, tuple[pl.LazyFrame, Callable[[World, pl.LazyFrame], str]]] = 
 # ---- what is seen ----
 
 
-def seen(w: World, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{w.cluster.ports.observatory}/api/v1/{path}") as answer:
-        return json.load(answer)
-
-
 def phase(w: World, query: str) -> str:
-    it = seen(w, f"query/{query}")
+    it = seen(w.cluster, f"query/{query}")
     if it["status"] in ("Success", "Failed", "Canceled"):
         return "ended"
     if parts(w.cluster):
@@ -174,10 +168,14 @@ def phase(w: World, query: str) -> str:
     return "running" if it["status"] == "InProgress" else "queued"
 
 
+def busy(cluster: ServiceCluster) -> list[str]:
+    """Workers with a slot that is taken."""
+    return [worker["instance_id"] for worker in seen(cluster, "cluster")["workers"] if worker["busy"]]
+
+
 def remains(w: World) -> list[str]:
     """What still works, and files."""
-    busy = [f"{worker['instance_id']} is busy" for worker in seen(w, "cluster")["workers"] if worker["busy"]]
-    return busy + left(w.cluster) + below(w.target)
+    return busy(w.cluster) + left(w.cluster) + below(w.target)
 
 
 def unary(w: World, method: str, query: str) -> None:
@@ -199,7 +197,7 @@ def cancel(w: World, name: str, after_s: float) -> tuple[str, float]:
     was = phase(w, it)
     begun = time.monotonic()
     unary(w, "CancelQuery", it)
-    status = seen(w, f"query/{it}")["status"]
+    status = seen(w.cluster, f"query/{it}")["status"]
     if status == "Canceled":
         try:
             wait_until(lambda: not remains(w), "nothing remains", most_s())

@@ -7,7 +7,6 @@ hit a query that was under way.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import FORCED, SLOWNESS, ServiceCluster
+from cluster import FORCED, SLOWNESS, ServiceCluster, below
 from conftest import _stop_all
 from processes import kill_all, wait_until
 
@@ -83,11 +82,6 @@ def end_of(query: Any) -> pc.QueryStatus:
 
 
 # --- what is left ----------------------------------------------------------------------------------
-
-
-def below(folder: Path) -> list[str]:
-    """os.walk minds no folder that goes meanwhile."""
-    return [os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files]
 
 
 def left(cluster: ServiceCluster) -> list[str]:

@@ -402,6 +402,20 @@ def test_a_query_over_its_quota_waits_for_its_reader(services: Start, folder: Pa
     wait_until(lambda: not parts(cluster), "all was read", 10)
 
 
+def test_a_late_first_part_does_not_lift_the_quota(services: Start, folder: Path) -> None:
+    """Nothing can be read yet, and yet the others do not go on for ever."""
+    cluster = services(scheduler_extra=settings(6, quota="15 MB"), workers=2)
+    paths = write_parts(folder, 6, rows=600_000)
+    with connected(cluster) as channel:
+        open_gates(folder, 1, 2, 3, 4, 5)
+        reader = Reader(channel, gated(paths, folder))
+        wait_until(lambda: len(parts(cluster)) == 2, "two parts are finished", 30)
+        time.sleep(1.0 * SLOWNESS)
+        assert begun(folder) == {0, 1, 2}
+        open_gates(folder, 0)
+        assert [reader.read(part)["part"][0] for part in iter_parts(reader)] == [*range(6)]
+
+
 def iter_parts(reader: Reader) -> Iterator[int]:
     read = 0
     while reader.next is not None or read < len(reader.tickets):
