@@ -116,6 +116,8 @@ static void serve_result(const void *s, const http_request *request, http_reply 
 static rc start_leader(service *s, err *e) {
   const conf *c = s->conf;
   TRY(auth_new(&s->loop, &c->scheduler.client_auth, &s->client_auth, e));
+  if (s->client_auth && !c->scheduler.client_tls.certificate_key_file)
+    LOG_WARN("users' tokens reach 5051 in the clear; set scheduler.client_service.connection.tls");
   TRY(scheduler_new(&s->loop, c, s->client_auth, &s->scheduler, e));
   if (!c->observatory.enabled || !c->observatory.rest_enabled) return RC_OK;
   TRY(auth_new(&s->loop, &c->observatory.rest_auth, &s->rest_auth, e));

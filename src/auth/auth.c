@@ -39,8 +39,7 @@ struct auth {
   int64_t fetched_ms;    /* when the last fetch began; 0: never */
   atomic_bool cancel;
   jwk_set *fetched; /* by the pool, … */
-  err failed;       /* … or why not */
-  err problem;      /* of the last fetch; OK: none */
+  err problem;      /* … or why not; OK: it went well */
 };
 
 /* ---- files ---- */
@@ -105,10 +104,10 @@ static void fetch_on_pool(uv_work_t *w) {
   auth *a = w->data;
   buf text = {0};
   const char *url = a->conf->jwks.url;
-  a->failed = (err){0};
-  if (store_fetch(url, JWK_MAX_SET_BYTES, &a->cancel, &text, &a->failed) == RC_OK &&
-      jwk_set_parse((const char *)text.data, text.len, &a->fetched, &a->failed) != RC_OK)
-    err_prefix(&a->failed, a->failed.code, "GET %s: ", url);
+  a->problem = (err){0};
+  if (store_fetch(url, JWK_MAX_SET_BYTES, &a->cancel, &text, &a->problem) == RC_OK &&
+      jwk_set_parse((const char *)text.data, text.len, &a->fetched, &a->problem) != RC_OK)
+    err_prefix(&a->problem, a->problem.code, "GET %.*s: ", (int)strcspn(url, "?"), url);
   buf_deinit(&text);
 }
 
@@ -116,7 +115,6 @@ static void after_fetch(uv_work_t *w, int status) {
   (void)status;
   auth *a = w->data;
   a->fetching = false;
-  a->problem = a->failed;
   if (a->fetched) {
     jwk_set_free(a->keys);
     a->keys = a->fetched;
@@ -129,10 +127,10 @@ static void after_fetch(uv_work_t *w, int status) {
 
 static void on_tick(uv_timer_t *t) {
   auth *a = t->data;
-  int64_t now = clock_mono_ms(), age = now - a->fetched_ms;
-  bool due = !a->fetched_ms || age >= REFRESH_MS;
+  if (a->fetching) return; /* `problem` is the pool's */
+  int64_t now = clock_mono_ms();
   bool missing = a->wanted || !a->keys || a->problem.code != RC_OK;
-  if (a->fetching || !(due || (missing && age >= HURRY_MS))) return;
+  if (a->fetched_ms && now - a->fetched_ms < (missing ? HURRY_MS : REFRESH_MS)) return;
   a->wanted = false;
   a->fetching = true;
   a->fetched_ms = now;
@@ -167,11 +165,11 @@ static char *read_token(const char *authorization) {
 }
 
 static rc check_signed(auth *a, const char *token, int64_t now_s, char **user, err *e) {
-  const char *url = a->conf->jwks.url;
   if (!a->keys)
-    return ERR(e, RC_UNAVAILABLE,
-               "the keys that tokens are checked with could not be fetched yet; try again soon%s%s",
-               a->problem.code ? ": " : "", a->problem.text);
+    return ERR(
+        e, RC_UNAVAILABLE,
+        "the keys that tokens are checked with could not be fetched yet; try again soon, the "
+        "scheduler's log says more");
   jwt_rules rules = {.issuers = a->conf->jwks.issuers,
                      .audience = a->conf->jwks.audience,
                      .user_claim = a->conf->jwks.user_claim};
@@ -179,9 +177,9 @@ static rc check_signed(auth *a, const char *token, int64_t now_s, char **user, e
   if (r != RC_NOT_FOUND) return r;
   a->wanted = true;
   return ERR(e, RC_UNAUTHENTICATED,
-             "the token is signed with a key that is not among those of %s; they are fetched again "
-             "at most every %d s",
-             url, HURRY_MS / 1000);
+             "the token is signed with a key that is not among those known here; they are fetched "
+             "again, at most every %d s",
+             HURRY_MS / 1000);
 }
 
 static rc check_token(auth *a, const char *token, int64_t now_s, char **user, err *e) {

@@ -415,7 +415,8 @@ rc store_fetch(const char *url, size_t most, const atomic_bool *cancel, buf *out
   TRY(perform(&x, e));
   if (out->len <= most) return RC_OK;
   buf_deinit(out);
-  return ERR(e, RC_EXHAUSTED, "GET %s: expected at most %zu bytes, found more", url, most);
+  return ERR(e, RC_EXHAUSTED, "GET %.*s: expected at most %zu bytes, found more",
+             (int)strcspn(url, "?"), url, most);
 }
 
 rc store_delete(const char *url, const atomic_bool *cancel, err *e) {

@@ -360,3 +360,13 @@ def test_a_service_that_could_not_check_does_not_start(
 ) -> None:
     with pytest.raises(RuntimeError, match=why):
         services(workers=0, scheduler_extra=f"[scheduler.client_service.auth]\n{setting}")
+
+
+def test_3001_may_have_tokens_of_its_own(services: Callable[..., ServiceCluster], folder: Path) -> None:
+    write_tokens(folder / "operators", {"operator": "operator's-token-0123456789"})
+    extra = f'[observatory.rest_api.service.auth]\ntoken_file = "{folder}/operators"'
+    guarded = Guarded(services(workers=0, scheduler_extra=extra), Issuer(0), {}, Path())
+    assert guarded.call(CLIENT + "GetComputeVersions", b"", None)  # 5051 stays open
+    assert guarded.get("/api/v1/cluster", "Bearer operator's-token-0123456789")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        guarded.get("/api/v1/cluster", None)
