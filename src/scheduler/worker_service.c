@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_RUNTIMES = 64, MAX_SLOTS = 1024 };
+enum {
+  MAX_RUNTIMES = 64,
+  MAX_SLOTS = 1024,
+  INDEX_BITS = 64, /* of every client; a plan does not say */
+};
 
 void peer_free(peer *p) {
   if (!p) return;
@@ -60,6 +64,11 @@ static rc copy_runtime(const Cluster__Runtime *from, sched_runtime *to, err *e) 
   if (from->plan_header.len != sizeof to->plan_header)
     return ERR(e, RC_INVALID, "runtime polars %s: expected a plan header of %zu bytes, found %zu",
                from->polars_version, sizeof to->plan_header, from->plan_header.len);
+  if (from->index_bits != INDEX_BITS)
+    return ERR(e, RC_INVALID,
+               "polars %s of this worker counts rows in %u bits, all clients do in %d; install "
+               "polars[rt64]==%s in that runtime, and set no POLARS_FORCE_PKG",
+               from->polars_version, from->index_bits, INDEX_BITS, from->polars_version);
   memcpy(to->plan_header, from->plan_header.data, sizeof to->plan_header);
   snprintf(to->polars_version, sizeof to->polars_version, "%s", from->polars_version);
   snprintf(to->python_version, sizeof to->python_version, "%s", from->python_version);

@@ -331,6 +331,25 @@ def test_udf_exits_its_process(cluster: UpCluster, remote: Remote) -> None:
     assert "executor" in str(failure_of(remote, lambda x: os._exit(3)))
 
 
+def test_every_worker_that_failed_is_told(cluster: UpCluster, remote: Remote) -> None:
+    """Lost on one worker, the task goes to the other."""
+    error = failure_of(remote, lambda x: os._exit(3))
+    assert isinstance(error.__cause__, BaseExceptionGroup)
+    told = [str(one) for one in error.__cause__.exceptions]
+    assert [any(f"worker {name}" in text for text in told) for name in ("worker-0", "worker-1")] == [True, True], told
+
+
+def test_udf_class_with_the_name_of_an_exit(cluster: UpCluster, remote: Remote) -> None:
+    """The client looks names up among Python's builtins."""
+    for name in ("SystemExit", "exit", "eval"):
+
+        def fail(x: int, name: str = name) -> int:
+            raise type(name, (Exception,), {})("print(1)")
+
+        error = failure_of(remote, fail)
+        assert isinstance(error, Exception) and name in str(error)
+
+
 def test_udf_crashes(cluster: UpCluster, remote: Remote) -> None:
     def crash(x: int) -> int:
         import ctypes
@@ -406,6 +425,19 @@ def test_unknown_polars_version(cluster: UpCluster) -> None:
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert details.split(":")[0].isidentifier()
     assert "1.99.9" in details and pl.__version__ in details
+
+
+def test_functions_of_another_python(cluster: UpCluster) -> None:
+    """As if the client's Python were 3.9: a flag, minor, micro, then the pickle."""
+    head = bytes([1, sys.version_info.minor, sys.version_info.micro, 0x80])
+    plan = plan_of(on_each(lambda x: x))
+    assert plan.count(head) == 1
+    with caller(cluster.ports.client) as call, pytest.raises(grpc.RpcError) as caught:
+        call.submit(plan.replace(head, bytes([1, 9, 18, 0x80])))
+    code, details = refusal(caught.value)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert details.startswith("ComputeError: ") and "Python 3.9.18" in details
+    assert f"`floe runtime add {pl.__version__} --python python3.9`" in details
 
 
 BROKEN_PLANS = {

@@ -40,9 +40,9 @@ class Members:
         answer: bytes = self._channel.unary_unary(f"/cluster.Membership/{method}")(request, metadata=self._token, timeout=20)
         return answer
 
-    def join(self, name: str, port: int, incarnation: str = "1", bad_byte: bytes = b"?") -> None:
+    def join(self, name: str, port: int, incarnation: str = "1", bad_byte: bytes = b"?", index_bits: int = 64) -> None:
         """`bad_byte` takes the place of each ? in the name."""
-        runtime = pb.Runtime(polars_version=pl.__version__, index_bits=64, python_version="3.11.2", plan_header=plan()[:79])
+        runtime = pb.Runtime(polars_version=pl.__version__, index_bits=index_bits, python_version="3.11.2", plan_header=plan()[:79])
         address = f"127.0.0.1:{port}"
         request = pb.JoinRequest(instance_id=name, incarnation=incarnation, task_address=address, slots=1, runtimes=[runtime])
         self._call("Join", request.SerializeToString().replace(b"?", bad_byte))
@@ -176,6 +176,13 @@ def test_heartbeats_hear_of_queries_that_ended(scheduler: ServiceCluster, call: 
     wait_until(lambda: members.ended("worker", [query]) == [query], "it has ended")
     assert members.ended("worker", []) == []
     tasks.stop()
+
+
+def test_polars_that_counts_rows_otherwise_than_clients(scheduler: ServiceCluster) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        Members(scheduler).join("narrow", 1, index_bits=32)
+    assert f"install polars[rt64]=={pl.__version__}" in caught.value.details()  # type: ignore[attr-defined]
+    assert scheduler.members() == set()
 
 
 def test_a_name_that_json_cannot_hold(scheduler: ServiceCluster) -> None:
