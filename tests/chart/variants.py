@@ -59,7 +59,7 @@ VARIANTS: dict[str, list[str]] = {
     "license_null": ["--set", "license=null"],
     "control_plane": values(controlPlane__address="https://polars.example.org"),
     "results_s3": _S3,
-    "results_shared": values(anonymousResults__sharedFilesystem={"enabled": True, "existingClaimName": "results", "presignEndpointUrl": "https://p.example.org"}),
+    "results_shared": values(anonymousResults__sharedFilesystem={"enabled": True, "existingClaimName": "results"}),
     "results_abs": values(anonymousResults__abs__enabled=True),
     "results_gcs": values(anonymousResults__gcs__enabled=True),
     "storage_elsewhere": values(

@@ -79,11 +79,16 @@ class Pod:
     def log(self) -> Path:
         return self.folder / "log"
 
+    def volume(self, name: str) -> Path:
+        """Its folder; that of a claim is the same for all pods."""
+        (volume,) = (v for v in self.spec["volumes"] if v["name"] == name)
+        return (self.folder.parent if "persistentVolumeClaim" in volume else self.folder) / name
+
     def here(self, text: str) -> str:
         """A path of the container, where the test has it."""
         for mount in self.container["volumeMounts"]:
             if mount["mountPath"] != "/tmp" and text.split("=")[-1].startswith(mount["mountPath"]):
-                return text.replace(mount["mountPath"], str(self.folder / mount["name"]), 1)
+                return text.replace(mount["mountPath"], str(self.volume(mount["name"])), 1)
         return text
 
     def port(self, named: str | int) -> int:
@@ -124,10 +129,10 @@ class Pods:
         self.node.run(f"ip link add {link} type veth peer name eth0 netns {namespace.holder.pid}; ip link set {link} master br0 up")
         namespace.run(f"ip link set lo up; ip addr add {namespace.ip}/24 dev eth0; ip link set eth0 up")
         folder = open_folder(self.folder / name, 0o777)
-        for mount in template["spec"]["containers"][0]["volumeMounts"]:
-            open_folder(folder / mount["name"], 0o777)
-        labels = template["metadata"]["labels"]
-        self.pods.append(Pod(name, labels, template["spec"], folder, namespace, uid=f"uid-of-{name}"))
+        pod = Pod(name, template["metadata"]["labels"], template["spec"], folder, namespace, uid=f"uid-of-{name}")
+        for mount in pod.container["volumeMounts"]:
+            open_folder(pod.volume(mount["name"]), 0o777)
+        self.pods.append(pod)
 
     # names
 
@@ -170,7 +175,7 @@ class Pods:
         else:
             command = [str(FLOE), *pod.container["args"][1:]]
             environment["PC_CUBLET__worker__runtimes_dir"] = str(RUNTIMES)  # what setup.sh adds
-            environment.setdefault("POLARS_TEMP_DIR", str(pod.folder / "tmp-data"))  # /tmp is that of this machine
+            environment.setdefault("POLARS_TEMP_DIR", str(pod.volume("tmp-data")))  # /tmp is that of this machine
         with pod.log.open("wb") as log:
             pod.popen = subprocess.Popen(
                 pod.namespace.enter(*self.become(pod), *command),
@@ -199,10 +204,20 @@ class Pods:
     def run(self, job: Object, timeout_s: float) -> str:
         """pod_node.py on the node: it waits for probes, forwards ports, runs a script."""
         command = self.node.enter(sys.executable, str(Path(__file__).with_name("pod_node.py")), json.dumps(job))
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
-        if done.returncode:
-            raise RuntimeError(f"{done.stdout}\n{done.stderr}\n{self.logs()}")
-        return done.stdout
+        output = self.folder / "printed"
+        with output.open("w") as printed:
+            job_process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed)
+            try:
+                wait_until(lambda: job_process.poll() is not None or self.dead(), "the job is done", timeout_s)
+            finally:
+                job_process.kill()
+        text = output.read_text()
+        if job_process.wait() or self.dead():
+            raise RuntimeError(f"dead: {self.dead()}\n{text}\n{self.logs()}")
+        return text
+
+    def dead(self) -> list[str]:
+        return [p.name for p in self.pods if p.popen and p.popen.poll() is not None]
 
     def forwards(self) -> list[list[object]]:
         """Every port of a Service, to the pod that it selects, as `kubectl port-forward` does."""

@@ -17,9 +17,16 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces ne
 START_S = 60 * SLOWNESS
 
 
-@pytest.fixture(params=["published"])
-def pods(request: pytest.FixtureRequest) -> Iterator[Pods]:
-    objects = rendered(request.param)
+# a variant of the chart, the pods that it makes besides scheduler and workers, where results are
+WAYS = {
+    "published": (["polars-temporary-storage-0"], "http://localhost:8333/polars/"),
+    "results_shared": ([], "http://localhost:3001/"),
+}
+
+
+@pytest.fixture
+def pods(variant: str) -> Iterator[Pods]:
+    objects = rendered(variant)
     if objects is None:
         pytest.skip("Helm cannot be had")
     folder = temporary_folder("pods")
@@ -32,10 +39,11 @@ def pods(request: pytest.FixtureRequest) -> Iterator[Pods]:
 
 
 @pytest.mark.seconds(300)
-def test_quickstart(pods: Pods) -> None:
-    """Scheduler, two workers and storage become ready by their own probes; the first queries run through the Services."""
-    names = [p.name for p in pods.pods]
-    assert names == ["polars-scheduler-0", "polars-temporary-storage-0", "polars-worker-0", "polars-worker-1"]
+@pytest.mark.parametrize("variant", WAYS)
+def test_quickstart(pods: Pods, variant: str) -> None:
+    """All pods become ready by their own probes; the first queries run through the Services."""
+    more, results = WAYS[variant]
+    assert [p.name for p in pods.pods] == ["polars-scheduler-0", *more, "polars-worker-0", "polars-worker-1"]
     printed = pods.run(
         {
             "probes": [probe for pod in pods.pods for probe in pod.probes()],
@@ -45,4 +53,4 @@ def test_quickstart(pods: Pods) -> None:
         },
         timeout_s=2 * START_S,
     )
-    assert "rows were read from http://localhost:8333/polars/" in printed, printed
+    assert f"rows were read from {results}" in printed, printed
