@@ -469,8 +469,6 @@ class ServiceCluster(Cluster):
             token_file = "{self.token_file}"
             [scheduler]
             enabled = true
-            allow_local_scans = true
-            allow_local_sinks = true
             client_service.bind_addr = "127.0.0.1:{p.client}"
             worker_service.bind_addr = "127.0.0.1:{p.membership}"
             anonymous_result_location.local.path = "{self.results}"

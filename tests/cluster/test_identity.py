@@ -370,3 +370,11 @@ def test_3001_may_have_tokens_of_its_own(services: Callable[..., ServiceCluster]
     assert guarded.get("/api/v1/cluster", "Bearer operator's-token-0123456789")
     with pytest.raises(urllib.error.HTTPError, match="401"):
         guarded.get("/api/v1/cluster", None)
+
+
+def test_anonymous_users_may_be_denied_without_tokens(services: Callable[..., ServiceCluster]) -> None:
+    cluster = services(workers=1, in_scheduler="deny_anonymous_users = true")
+    for headers in ({}, {"x-polars-user": ""}):
+        with pytest.raises(PermissionError, match="set_user_name"):
+            ALONE.remote(cluster.context(headers)).execute()
+    ALONE.remote(cluster.context({"x-polars-user": "alice"})).execute().delete()

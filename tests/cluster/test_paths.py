@@ -16,20 +16,10 @@ from conftest import Remote, until_stopped
 ONE = pl.LazyFrame({"a": [1, 2], "b": [1, 1]})
 
 
-class Restricted(ServiceCluster):
-    SETTINGS: dict[str, str]
-
-    def environment(self) -> dict[str, str]:
-        return super().environment() | {f"PC_CUBLET__scheduler__{k}": v for k, v in self.SETTINGS.items()}
-
-
-class NothingLocal(Restricted):
-    SETTINGS = {"allow_local_scans": "false", "allow_local_sinks": "false"}
-
-
 @pytest.fixture(scope="module")
 def nothing_local() -> Iterator[ServiceCluster]:
-    yield from until_stopped(NothingLocal("nothing-local", workers=1))
+    settings = "allow_local_scans = false\nallow_local_sinks = false"
+    yield from until_stopped(ServiceCluster("nothing-local", workers=1, in_scheduler=settings))
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +35,11 @@ def lake() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def listed(lake: Path) -> Iterator[ServiceCluster]:
-    class Listed(Restricted):
-        SETTINGS = {"allowed_scan_paths": f"s3://nowhere, {lake}/lake/", "allowed_sink_paths": f"{lake}/lake/out"}
-
-    yield from until_stopped(Listed("listed", workers=1))
+    settings = f"""
+        allowed_scan_paths = "s3://nowhere, {lake}/lake/"
+        allowed_sink_paths = "{lake}/lake/out"
+        """
+    yield from until_stopped(ServiceCluster("listed", workers=1, in_scheduler=settings))
 
 
 Act = Callable[[Any], Any]  # on query.remote(context)
