@@ -49,7 +49,7 @@ class Guarded:
     def refusal(self, method: str, request: bytes, token: str | None) -> tuple[grpc.StatusCode, str]:
         with pytest.raises(grpc.RpcError) as caught:
             self.call(method, request, token)
-        return caught.value.code(), caught.value.details()  # type: ignore[attr-defined]
+        return caught.value.code(), caught.value.details()
 
     def get(self, path: str, authorization: str | None) -> Any:
         url = f"http://127.0.0.1:{self.cluster.ports.observatory}{path}"
@@ -121,8 +121,13 @@ def test_token_is_accepted(name: str, guarded: Guarded) -> None:
     result = ALONE.remote(guarded.context(ACCEPTED[name](guarded.keys))).execute()
     assert result.lazy().collect().item() == 42
     users = {q["id"]: q["user"]["name"] for q in json.loads(guarded.get("/api/v1/queries", bearer("root")))["queries"]}
-    assert users[str(result._query._query_id)] == ("carol" if name == "hashed" else "alice")
+    assert users[id_of(result)] == ("carol" if name == "hashed" else "alice")
     result.delete()
+
+
+def id_of(result: pc.QueryResult) -> str:
+    assert result._query
+    return str(result._query._query_id)
 
 
 def bearer(user: str) -> str:
@@ -265,7 +270,7 @@ def test_observatory_asks_for_a_password(path: str, guarded: Guarded) -> None:
 
 def test_observatory_shows_users_their_own(guarded: Guarded) -> None:
     result = ALONE.remote(guarded.context(STATIC["alice"])).execute()
-    query_id = str(result._query._query_id)
+    query_id = id_of(result)
 
     def seen(user: str) -> set[str]:
         return {q["id"] for q in json.loads(guarded.get("/api/v1/queries", bearer(user)))["queries"]}
@@ -287,7 +292,7 @@ def is_accepted(guarded: Guarded, token: str) -> bool:
     try:
         guarded.call(CLIENT + "GetComputeVersions", b"", token)
     except grpc.RpcError as error:
-        assert error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE)  # type: ignore[attr-defined]
+        assert error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE)
         return False
     return True
 

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import polars_cloud as pc
@@ -57,8 +58,8 @@ def tls_cluster(keys: Path) -> Iterator[ServiceCluster]:
         pytest.fail("\n".join(wrong), pytrace=False)
 
 
-def connect(cluster: ServiceCluster, host: str = "localhost", name: str | None = None, **tls: object) -> pc.ClusterContext:
-    options = pc.TLSOptions(**tls)  # type: ignore[arg-type]
+def connect(cluster: ServiceCluster, host: str = "localhost", name: str | None = None, **tls: Any) -> pc.ClusterContext:
+    options = pc.TLSOptions(**tls)
     return pc.ClusterContext(
         uri=f"https://{host}:{cluster.ports.client}",
         domain_name=name,
@@ -69,7 +70,7 @@ def connect(cluster: ServiceCluster, host: str = "localhost", name: str | None =
     )
 
 
-def ask(cluster: ServiceCluster, *address: str, **tls: object) -> int:
+def ask(cluster: ServiceCluster, *address: str, **tls: Any) -> int:
     return ask_through(connect(cluster, *address, **tls))
 
 
