@@ -50,16 +50,17 @@ def main() -> None:
     step_back(sys.argv[2])
     use_own_folder()
     interrupt = Interrupt()
-    from . import identity, task  # with them comes Polars, which must find our SIGINT handler
+    from . import identity, profile, task  # with them comes Polars, which must find our SIGINT handler
 
     link = Link()
+    watch = profile.Watch(link.profile)
     link.hello(identity.hello())
     gc.freeze()  # what is imported stays: no later collection looks at it
     while (frame := link.receive()) is not None:
         kind = frame.WhichOneof("body")
         if kind == "run":
             plan = task.Plan(frame.run.plan, None if frame.run.plan else link.take_fd())
-            link.done(task.run(frame.run, plan, interrupt))
+            link.done(task.run(frame.run, plan, interrupt, watch))
             plan.close()
         elif kind == "cancel":
             if not interrupt.acknowledge():

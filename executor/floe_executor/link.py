@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 
-from .executor_pb2 import Done, Frame, Hello
+from .executor_pb2 import Done, Frame, Hello, Profile
 
 MAX_FRAME = 64 << 20
 LINK_FD = 3
@@ -22,6 +23,7 @@ class Link:
         self._socket.set_inheritable(False)
         self._bytes = bytearray()
         self._fds: list[int] = []
+        self._sending = threading.Lock()  # profiles come from a thread of their own
 
     def receive(self) -> Frame | None:
         """The next frame; None when the worker is gone."""
@@ -60,8 +62,12 @@ class Link:
     def done(self, done: Done) -> None:
         self._send(Frame(done=done).SerializeToString())
 
+    def profile(self, profile: Profile) -> None:
+        self._send(Frame(profile=profile).SerializeToString())
+
     def _send(self, data: bytes) -> None:
-        self._socket.sendall(struct.pack(">I", len(data)) + data)
+        with self._sending:
+            self._socket.sendall(struct.pack(">I", len(data)) + data)
 
 
 def close_all_but_link() -> None:

@@ -23,6 +23,7 @@ from .destinations import Destination, LostError
 from .executor_pb2 import Done, Input, Run
 from .planning_pb2 import CaptureRequest, CommitRequest, DescribeRequest, ExplainRequest, HeadsRequest, HeadsResponse
 from .interrupt import Interrupt
+from .profile import Watch
 from .scans import SCANS
 
 # cluster.Engine; AUTO is streaming, as in Polars itself from 2.0 on.
@@ -89,10 +90,16 @@ class Plan:
             os.close(self._fd)
 
 
-def run(request: Run, plan: Plan, interrupt: Interrupt) -> Done:
+def run(request: Run, plan: Plan, interrupt: Interrupt, watch: Watch) -> Done:
     done = Done(task=request.task)
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
-    _, error = interrupt.guard(lambda: execute(request, plan, done))
+    engine = ENGINES.get(request.engine, "streaming")
+    if request.profile:
+        watch.begin(request.task)
+        engine = watch.engine(engine)
+    _, error = interrupt.guard(lambda: execute(request, plan, engine, done))
+    if request.profile:
+        done.profile.CopyFrom(watch.end())
     done.run_us = (time.perf_counter_ns() - wall) // 1000
     done.cpu_us = (time.process_time_ns() - cpu) // 1000
     done.ok = error is None
@@ -104,8 +111,8 @@ def run(request: Run, plan: Plan, interrupt: Interrupt) -> Done:
     return done
 
 
-def execute(request: Run, plan: Plan, done: Done) -> None:
-    how = {"engine": ENGINES.get(request.engine, "streaming"), "optimizations": optimizations(request)}
+def execute(request: Run, plan: Plan, engine: Any, done: Done) -> None:
+    how = {"engine": engine, "optimizations": optimizations(request)}
     if request.call:
         done.answer = CALLS[request.call](plan.read(), how)
         if len(done.answer) > MAX_ANSWER:

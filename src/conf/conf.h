@@ -118,6 +118,10 @@ typedef struct conf {
   } observatory;
 
   struct {
+    bool enabled, host_metrics; /* default true */
+  } monitoring;
+
+  struct {
     char *leader_instance_id;
     conf_address scheduler, observatory; /* as a worker reaches them */
   } static_leader;

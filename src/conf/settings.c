@@ -206,8 +206,10 @@ static const setting ROWS[] = {
      AT(static_leader.observatory), 0, 0, ":5049",
      "`observatory.service` as a worker reaches it."},
 
-    {"monitoring.enabled", 0, SETTING_BOOL, LATER, ANY, "Observe this process and its host."},
-    {"monitoring.host_metrics.enabled", 0, SETTING_BOOL, LATER, ANY, "Observe the host."},
+    {"monitoring.enabled", 0, SETTING_BOOL, AT(monitoring.enabled), 0, 0, "true",
+     "Tell the observatory of tasks and plans, and of this process and its host."},
+    {"monitoring.host_metrics.enabled", 0, SETTING_BOOL, AT(monitoring.host_metrics), 0, 0, "true",
+     "Observe the host: CPU, memory, network, disk."},
     {"monitoring.host_metrics.disk_usage_metrics", 0, SETTING_BOOL, LATER, ANY,
      "Observe how full its disks are."},
     {"monitoring.host_metrics.disk_io_metrics", 0, SETTING_BOOL, LATER, ANY,

@@ -136,6 +136,11 @@ static void on_hello(executor *x, Executor__Frame *frame) {
   frame->hello = NULL; /* ours now */
 }
 
+/* One that comes late, behind its Done, is of no use. */
+static void on_profile(executor *x, const Executor__Profile *profile) {
+  if (profile->task == x->task && x->on_end) x->config.on_profile(x->config.owner, profile);
+}
+
 static bool is_current(const executor *x, const Executor__Frame *frame) {
   if (frame->body_case == EXECUTOR__FRAME__BODY_DONE) return frame->done->task == x->task;
   return frame->canceled->task == x->task;
@@ -153,6 +158,10 @@ static void on_frame(void *arg, const uint8_t *data, size_t len) {
     if (x->state != EXECUTOR_ENDING) frame->done = end_task(x, EXECUTOR_END_DONE, frame->done, "");
   } else if (kind == EXECUTOR__FRAME__BODY_CANCELED && is_current(x, frame)) {
     change(x, EXECUTOR_CANCELED);
+  } else if (kind == EXECUTOR__FRAME__BODY_PROFILE) {
+    on_profile(x, frame->profile);
+    executor__frame__free_unpacked(frame, NULL);
+    return;
   } else {
     LOG_WARN("an executor sent a frame that means nothing and is stopped", "runtime",
              x->config.name);

@@ -26,6 +26,8 @@ typedef struct executor_config { /* all borrowed until the executor is gone */
   /* It became IDLE or is GONE. GONE is the last call; memory goes when the loop has closed the
    * handles. */
   void (*on_change)(void *owner, executor *x);
+  /* How far its task is; before the task's end, which may bring another one. */
+  void (*on_profile)(void *owner, const Executor__Profile *profile);
 } executor_config;
 
 typedef enum executor_end {

@@ -67,6 +67,16 @@ static runtime *runtime_of(const warm *w) {
   return &w->pool->runtimes[w - w->pool->warms];
 }
 
+size_t pool_pids(const pool *p, int *out, size_t room) {
+  size_t n = 0;
+  for (size_t i = 0; i < p->n; i++)
+    LIST_EACH (&p->warms[i].members, it, tmp) {
+      if (n < room) out[n] = executor_pid(LIST_ENTRY(it, pool_member, link)->executor);
+      n++;
+    }
+  return n;
+}
+
 uint64_t pool_resident_bytes(const pool *p) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < p->n; i++)
@@ -121,6 +131,11 @@ static void on_job_end(void *arg, executor_result *result) {
   m->job = NULL;
   if (result->end == EXECUTOR_END_DONE) m->warm->failed_starts = 0;
   end_job(job, result);
+}
+
+static void on_job_profile(void *owner, const Executor__Profile *profile) {
+  const pool_member *m = owner;
+  if (m->job) m->job->on_profile(m->job, profile);
 }
 
 static void start_job(pool *p, pool_job *job, pool_member *m) {
@@ -354,6 +369,7 @@ static void make_warms(pool *p) {
         .gid = p->user.gid,
         .memory_bytes = p->config.share.memory_bytes,
         .on_change = on_change,
+        .on_profile = on_job_profile,
     };
     list_init(&w->members);
   }

@@ -30,6 +30,7 @@ typedef struct pool_job {
   Executor__Run run;
   int plan_fd; /* -1: the plan is in `run` */
   void (*on_end)(struct pool_job *job, executor_result *result);
+  void (*on_profile)(struct pool_job *job, const Executor__Profile *profile);
   /* for the caller to read */
   uint64_t started_ns; /* uv_hrtime(); 0: it never ran */
   /* private */
@@ -46,6 +47,8 @@ void pool_submit(pool *p, pool_job *job); /* on_end follows exactly once, perhap
  * half a second, or at once when `kill`. */
 void pool_cancel(pool *p, pool_job *job, bool kill);
 size_t pool_running(const pool *p);
+/* Of the executors: the first `room` pids; returns how many there are. */
+size_t pool_pids(const pool *p, int *out, size_t room);
 uint64_t pool_resident_bytes(const pool *p); /* of all executors */
 /* Kills every executor; running jobs end LOST. `done` comes when all are gone, never from inside.
  */

@@ -26,6 +26,8 @@ resources resources_read(const char *root);
 /* A sixteenth of the memory, at most 1 GiB, stays with the main process and idle executors. */
 slot_share resources_divide(resources all, const conf *c);
 
+/* The bytes in a line "Key:   123 kB"; 0: there is none. */
+uint64_t resources_kib(const char *text, const char *key);
 /* Memory of a process, from /proc; 0: it is gone. */
 uint64_t resources_resident_bytes(int pid);
 uint64_t resources_anonymous_bytes(int pid); /* resident, without mapped files */

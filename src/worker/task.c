@@ -181,9 +181,15 @@ static void on_job_end(pool_job *job, executor_result *result) {
   finish(t);
 }
 
+static void on_profile(pool_job *job, const Executor__Profile *profile) {
+  const task *t = LIST_ENTRY(job, task, job);
+  reports_task(t->config.reports, t->request, profile, NULL);
+}
+
 static void run(task *t) {
   t->phase = WORKING;
   t->job.on_end = on_job_end;
+  t->job.on_profile = on_profile;
   t->code = task_fill_run(t, &t->error);
   if (t->code == RC_OK) {
     pool_submit(t->config.pool, &t->job);

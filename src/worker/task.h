@@ -12,6 +12,7 @@
 
 #include "worker/fetcher.h"
 #include "worker/pool.h"
+#include "worker/reports.h"
 #include "worker/scratch.h"
 #include "worker/shuffle.h"
 
@@ -25,6 +26,7 @@ typedef struct task_config { /* borrowed while the task lives */
   const scratch *scratch;
   const shuffle *shuffle;
   fetcher *fetcher;
+  reports *reports;
   void *owner;
   /* The answer, once; then the task is gone. `response` is NULL when the request was not a valid
    * one: then code and text say why. */

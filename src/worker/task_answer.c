@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+enum { MOST_ERROR = 4096 }; /* bytes of its text, for the observatory */
+
 /* ---- an output ---- */
 
 static char *result_location(const task *t, arena *a) {
@@ -97,6 +99,33 @@ static uint64_t us_between(uint64_t from_ns, uint64_t to_ns) {
   return from_ns && to_ns > from_ns ? (to_ns - from_ns) / 1000 : 0;
 }
 
+static const char *outcome_name(Cluster__FailureKind kind) {
+  static const char *const NAMES[] = {"done",   "query",      "executor_lost", "out_of_memory", "canceled",
+                                      "worker", "no_runtime", "input_lost"};
+  return (size_t)kind < sizeof NAMES / sizeof *NAMES ? NAMES[kind] : "failed";
+}
+
+static void report(const task *t, const Cluster__TaskTimes *times) {
+  Profile__TaskEnd end;
+  profile__task_end__init(&end);
+  end.outcome = (char *)(uintptr_t)outcome_name(t->failure);
+  end.queued_us = times->queued_us;
+  end.run_us = times->run_us;
+  end.commit_us = times->commit_us;
+  end.cpu_us = times->cpu_us;
+  end.peak_rss_bytes = times->peak_rss_bytes;
+  end.rows = t->done && t->done->opt_rows_case == EXECUTOR__DONE__OPT_ROWS_ROWS ? t->done->rows : 0;
+  end.bytes = t->bytes;
+  for (size_t i = 0; t->sizes && i < t->done->n_shuffled; i++) {
+    end.rows += t->done->shuffled[i]->rows;
+    end.bytes += t->sizes[i];
+  }
+  char *error = t->failure ? mem_printf("%s: %.*s", t->error_type, MOST_ERROR, t->error_message) : NULL;
+  if (error) end.error = error;
+  reports_task(t->config.reports, t->request, t->done ? t->done->profile : NULL, &end);
+  free(error);
+}
+
 void task_answer(task *t) {
   if (t->refused) {
     t->config.on_answer(t->config.owner, NULL, t->code, t->error.text);
@@ -112,6 +141,7 @@ void task_answer(task *t) {
   times.cpu_us = t->done ? t->done->cpu_us : 0;
   times.commit_us = us_between(t->run_end_ns, uv_hrtime());
   times.peak_rss_bytes = t->peak_rss_bytes;
+  if (t->request) report(t, &times);
   if (t->failure == CLUSTER__FAILURE_KIND__FAILURE_UNSPECIFIED)
     answer_output(t, &response);
   else

@@ -204,6 +204,7 @@ rc task_fill_run(task *t, err *e) {
   }
   run->head_rows = r->head_rows;
   run->call = r->call;
+  run->profile = t->config.reports && !r->call;
   run->n_inputs = t->inputs.n_leaves;
   run->inputs = t->inputs.leaves;
   fill_output(t);

@@ -108,6 +108,7 @@ static void on_open(grpc_call *call, uint64_t message_len) {
                         .scratch = s->config.scratch,
                         .shuffle = s->config.shuffle,
                         .fetcher = s->config.fetcher,
+                        .reports = s->config.reports,
                         .owner = r,
                         .on_answer = on_answer};
   r->task = task_new(&config);

@@ -4,6 +4,7 @@
 #define FLOE_WORKER_TASK_SERVICE_H
 
 #include "worker/fetcher.h"
+#include "worker/reports.h"
 #include "worker/pool.h"
 #include "worker/scratch.h"
 #include "worker/shuffle.h"
@@ -17,6 +18,7 @@ typedef struct task_service_config { /* borrowed for the service's life */
   const scratch *scratch;
   const shuffle *shuffle;
   fetcher *fetcher;
+  reports *reports;
   unsigned slots;
 } task_service_config;
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/file_server.h"
 #include "worker/membership.h"
+#include "worker/reports.h"
 #include "worker/task_service.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct worker {
   pool *pool;
   file_server *files; /* for other workers */
   fetcher *fetcher;
+  reports *reports; /* NULL: there is no observatory */
   task_service *tasks;
   membership *membership;
   int parts; /* that still run and must end before the worker does */
@@ -133,6 +135,16 @@ static rc start_files(worker *w, err *e) {
   return r == RC_OK ? r : err_prefix(e, r, "worker.shuffle_service.bind_addr: ");
 }
 
+static void start_reports(worker *w) {
+  reports_config config = {.loop = w->loop,
+                           .conf = w->conf,
+                           .pool = w->pool,
+                           .share = w->share,
+                           .incarnation = w->incarnation.s,
+                           .shuffle_folder = w->shuffle.dir};
+  w->reports = reports_new(&config);
+}
+
 static rc start_tasks(worker *w, err *e) {
   task_service_config config = {
       .loop = w->loop,
@@ -141,6 +153,7 @@ static rc start_tasks(worker *w, err *e) {
       .scratch = &w->scratch,
       .shuffle = &w->shuffle,
       .fetcher = w->fetcher,
+      .reports = w->reports,
       .slots = w->share.slots,
   };
   return task_service_new(&config, &w->tasks, e);
@@ -158,6 +171,7 @@ static rc start(worker *w, err *e) {
   TRY(start_files(w, e));
   TRY(start_pool(w, e));
   TRY(fetcher_new(w->loop, w->conf->cluster.token, &w->user, &w->fetcher, e));
+  start_reports(w);
   TRY(start_tasks(w, e));
   start_membership(w);
   log_share(w);
@@ -185,8 +199,13 @@ static void on_part_done(void *arg) {
   if (--w->parts == 0 && w->done) w->done(w->done_arg);
 }
 
+static void close_reports(worker *w) {
+  if (w->reports) w->parts++, reports_close(w->reports, on_part_done, w);
+}
+
 static void close_fetcher(void *arg) {
   worker *w = arg;
+  close_reports(w);
   if (w->fetcher)
     fetcher_close(w->fetcher, on_part_done, w);
   else
