@@ -1,0 +1,98 @@
+/* observatory/ring.c: see ring.h. SPDX-License-Identifier: Apache-2.0 */
+#include "observatory/ring.h"
+
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+enum { MINUTE_MS = 60 * 1000 };
+
+typedef struct half {
+  ring_sample *samples; /* owned */
+  uint64_t cap, added;
+} half;
+
+struct ring {
+  half all, minutes;
+  int64_t *last_minute_ms; /* of each worker */
+  uint32_t n_workers;
+};
+
+ring *ring_new(size_t bytes) {
+  ring *r = NEW(ring);
+  r->all.cap = r->minutes.cap = bytes / 2 / sizeof(ring_sample) + 1;
+  r->all.samples = mem_new(r->all.cap * sizeof(ring_sample));
+  r->minutes.samples = mem_new(r->minutes.cap * sizeof(ring_sample));
+  return r;
+}
+
+void ring_free(ring *r) {
+  if (!r) return;
+  free(r->all.samples);
+  free(r->minutes.samples);
+  free(r->last_minute_ms);
+  free(r);
+}
+
+static void half_add(half *h, const ring_sample *sample) {
+  h->samples[h->added++ % h->cap] = *sample;
+}
+
+static int64_t *last_minute(ring *r, uint32_t worker) {
+  if (worker >= r->n_workers) {
+    int64_t *more = realloc(r->last_minute_ms, (worker + 1) * sizeof *more);
+    if (!more) abort();
+    while (r->n_workers <= worker) more[r->n_workers++] = INT64_MIN / 2;
+    r->last_minute_ms = more;
+  }
+  return &r->last_minute_ms[worker];
+}
+
+void ring_add(ring *r, const ring_sample *sample) {
+  half_add(&r->all, sample);
+  int64_t *last = last_minute(r, sample->worker);
+  if (sample->at_ms - *last < MINUTE_MS) return;
+  *last = sample->at_ms;
+  half_add(&r->minutes, sample);
+}
+
+static const ring_sample *nth(const half *h, uint64_t i) {
+  return &h->samples[i % h->cap];
+}
+
+static uint64_t oldest(const half *h) {
+  return h->added > h->cap ? h->added - h->cap : 0;
+}
+
+/* Number of the first sample from that time on: times ascend. */
+static uint64_t find(const half *h, int64_t from_ms) {
+  uint64_t low = oldest(h), high = h->added;
+  while (low < high) {
+    uint64_t middle = low + (high - low) / 2;
+    if (nth(h, middle)->at_ms < from_ms)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+void ring_each(const ring *r, uint32_t worker, int64_t from_ms, int64_t step_ms,
+               void (*on_sample)(void *arg, const ring_sample *sample), void *arg) {
+  int64_t next_ms = from_ms;
+  uint64_t first = oldest(&r->all);
+  bool all_reach = !first || nth(&r->all, first)->at_ms <= from_ms;
+  int64_t all_from_ms = all_reach ? from_ms : nth(&r->all, first)->at_ms;
+  const half *halves[2] = {&r->minutes, &r->all};
+  for (int k = all_reach; k < 2; k++) {
+    const half *h = halves[k];
+    uint64_t end = k ? h->added : find(h, all_from_ms);
+    for (uint64_t i = find(h, k ? all_from_ms : from_ms); i < end; i++) {
+      const ring_sample *s = nth(h, i);
+      if (s->worker != worker || s->at_ms < next_ms) continue;
+      on_sample(arg, s);
+      next_ms = s->at_ms + step_ms;
+    }
+  }
+}
