@@ -98,42 +98,38 @@ static rc load(const char *file, service *s, err *e) {
 static char *cluster_json(const void *s) {
   return scheduler_cluster_json(s);
 }
-static char *queries_json(const void *s, const char *user) {
-  return scheduler_queries_json(s, user);
-}
-static char *query_json(const void *s, const char *id, const char *user) {
-  return scheduler_query_json(s, id, user);
+static void tell(void *s, observatory_on_report *take, void *arg) {
+  scheduler_tell(s, take, arg);
 }
 
-static char *stages_json(const void *s, const char *id, const char *user) {
-  return scheduler_stages_json(s, id, user);
+static rc start_scheduler(service *s, err *e) {
+  TRY(auth_new(&s->loop, &s->conf->scheduler.client_auth, &s->client_auth, e));
+  if (s->client_auth && !s->conf->scheduler.client_tls.certificate_key_file)
+    LOG_WARN("users' tokens reach 5051 in the clear; set scheduler.client_service.connection.tls");
+  return scheduler_new(&s->loop, s->conf, s->client_auth, &s->scheduler, e);
 }
 
 static void serve_result(const void *s, const http_request *request, http_reply *reply) {
   scheduler_serve_result(s, request, reply);
 }
 
-static rc start_leader(service *s, err *e) {
-  const conf *c = s->conf;
-  TRY(auth_new(&s->loop, &c->scheduler.client_auth, &s->client_auth, e));
-  if (s->client_auth && !c->scheduler.client_tls.certificate_key_file)
-    LOG_WARN("users' tokens reach 5051 in the clear; set scheduler.client_service.connection.tls");
-  TRY(scheduler_new(&s->loop, c, s->client_auth, &s->scheduler, e));
-  if (!c->observatory.enabled || !c->observatory.rest_enabled) return RC_OK;
-  TRY(auth_new(&s->loop, &c->observatory.rest_auth, &s->rest_auth, e));
-  observatory_source source = {cluster_json, queries_json, query_json,
-                               stages_json,  serve_result, s->scheduler};
-  return observatory_new(&s->loop, c, s->rest_auth ? s->rest_auth : s->client_auth, &source,
+static rc start_observatory(service *s, err *e) {
+  observatory_source source = {0};
+  if (s->scheduler) source = (observatory_source){cluster_json, tell, serve_result, s->scheduler};
+  TRY(auth_new(&s->loop, &s->conf->observatory.rest_auth, &s->rest_auth, e));
+  return observatory_new(&s->loop, s->conf, s->rest_auth ? s->rest_auth : s->client_auth, &source,
                          &s->observatory, e);
 }
 
 static rc start(service *s, err *e) {
   const conf *c = s->conf;
-  if (!c->scheduler.enabled && !c->worker.enabled)
-    return ERR(e, RC_INVALID, "nothing is enabled; set scheduler.enabled or worker.enabled");
+  if (!c->scheduler.enabled && !c->worker.enabled && !c->observatory.enabled)
+    return ERR(e, RC_INVALID,
+               "nothing is enabled; set scheduler.enabled, worker.enabled or observatory.enabled");
   if (!c->cluster.token)
     LOG_WARN("no cluster.token: every program that reaches 5050 and 5052 can join or run tasks");
-  if (c->scheduler.enabled) TRY(start_leader(s, e));
+  if (c->scheduler.enabled) TRY(start_scheduler(s, e));
+  if (c->observatory.enabled) TRY(start_observatory(s, e));
   if (c->worker.enabled) TRY(worker_new(&s->loop, c, &s->worker, e));
   return RC_OK;
 }

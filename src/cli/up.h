@@ -24,7 +24,7 @@ typedef struct up_options {
 } up_options;
 
 typedef struct up_ports {
-  int client, membership, observatory, storage;
+  int client, membership, observatory, reports, storage;
 } up_ports;
 
 typedef enum up_probe { UP_PROBE_HEALTH, UP_PROBE_STORAGE } up_probe;

@@ -25,9 +25,9 @@ typedef struct secrets {
 
 static up_ports choose_ports(int base) {
   if (!base)
-    return (up_ports){.client = 5051, .membership = 5050, .observatory = 3001, .storage = 8333};
+    return (up_ports){.client = 5051, .membership = 5050, .observatory = 3001, .reports = 5049, .storage = 8333};
   return (up_ports){
-      .client = base + 51, .membership = base + 50, .observatory = base + 1, .storage = base + 33};
+      .client = base + 51, .membership = base + 50, .observatory = base + 1, .reports = base + 49, .storage = base + 33};
 }
 
 static int worker_port(const up_options *o, int worker) {
@@ -151,8 +151,12 @@ static rc add_scheduler(up_plan *p, const up_options *o, const char *dir, const 
       "client_service.bind_addr = \"127.0.0.1:%d\"\nworker_service.bind_addr = \"127.0.0.1:%d\"\n",
       p->ports.client, p->ports.membership);
   put_results(&b, o, &p->ports, s);
-  buf_printf(&b, "[observatory]\nenabled = true\nrest_api.service.bind_addr = \"127.0.0.1:%d\"\n",
-             p->ports.observatory);
+  buf_printf(&b, "[observatory]\nenabled = true\nservice.bind_addr = \"127.0.0.1:%d\"\n"
+             "rest_api.service.bind_addr = \"127.0.0.1:%d\"\n",
+             p->ports.reports, p->ports.observatory);
+  char *history = mem_printf("%s/observatory.db", dir);
+  put_string(&b, "database_path", history);
+  free(history);
   rc r = add_service(p, o, dir, "scheduler", &b, p->ports.client, e);
   buf_deinit(&b);
   return r;
@@ -185,8 +189,8 @@ static rc add_worker(up_plan *p, const up_options *o, const char *dir, const sec
   free(shuffle);
   buf_printf(&b,
              "[static_leader]\nleader_instance_id = \"scheduler\"\nscheduler_service.public_addr = "
-             "\"127.0.0.1:%d\"\n",
-             p->ports.membership);
+             "\"127.0.0.1:%d\"\nobservatory_service.public_addr = \"127.0.0.1:%d\"\n",
+             p->ports.membership, p->ports.reports);
   rc r = add_service(p, o, dir, name, &b, task, e);
   buf_deinit(&b);
   return r;

@@ -25,11 +25,12 @@ enum {
 struct http_request {
   const char *path;
   struct MHD_Connection *connection;
+  uv_sem_t *answered;
 };
 
 typedef struct question { /* on the stack of the thread that waits */
   list link;
-  const http_request *request;
+  http_request request;
   http_reply *reply;
   uv_sem_t answered;
 } question;
@@ -105,6 +106,10 @@ const char *http_request_argument(const http_request *r, const char *name) {
   return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+void http_request_answer(const http_request *r) {
+  uv_sem_post(r->answered);
+}
+
 static bool put_question(http_server *s, question *q) {
   uv_mutex_lock(&s->mutex);
   bool taken = !s->closing;
@@ -127,8 +132,9 @@ static question *take_question(http_server *s) {
   return q;
 }
 
-static void ask(http_server *s, const http_request *request, http_reply *reply) {
-  question q = {.request = request, .reply = reply};
+static void ask(http_server *s, struct MHD_Connection *connection, const char *path,
+                http_reply *reply) {
+  question q = {.request = {path, connection, &q.answered}, .reply = reply};
   set_text(reply, 503, "the server is shutting down\n");
   uv_sem_init(&q.answered, 0);
   if (put_question(s, &q)) uv_sem_wait(&q.answered);
@@ -140,9 +146,9 @@ static void on_asked(uv_async_t *asked) {
   for (question *q; (q = take_question(s)) != NULL;) {
     if (!s->closing) {
       set_text(q->reply, 404, "not found\n");
-      s->on_get(s->arg, q->request, q->reply);
+      s->on_get(s->arg, &q->request, q->reply);
     }
-    uv_sem_post(&q->answered);
+    if (!q->reply->later) uv_sem_post(&q->answered);
   }
 }
 
@@ -162,9 +168,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
   }
   http_reply reply;
   bool is_get = !strcmp(method, MHD_HTTP_METHOD_GET) || !strcmp(method, MHD_HTTP_METHOD_HEAD);
-  http_request request = {url, connection};
   set_text(&reply, 405, "only GET is answered here\n");
-  if (is_get) ask(s, &request, &reply);
+  if (is_get) ask(s, connection, url, &reply);
   enum MHD_Result sent = send_reply(s, connection, &reply);
   free(reply.owned);
   return sent;

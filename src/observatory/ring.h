@@ -1,8 +1,8 @@
 /* observatory/ring.h: what hosts said of themselves, in memory of a fixed size.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Half of it holds every sample, the newest take the place of the oldest; the other half one a
- * minute of each worker, which reaches back thirty times as far. Times are of a clock that never
+ * Two fifths of it hold every sample, the newest take the place of the oldest; the others one a
+ * minute of each worker, which reaches back much further. Times are of a clock that never
  * jumps; what the samples say of their own time is only shown. */
 #ifndef FLOE_OBSERVATORY_RING_H
 #define FLOE_OBSERVATORY_RING_H

@@ -50,6 +50,7 @@ static sched_outcome take_query_failure(attempt *a, const char *type, const char
   bool plans = kind == STEP_DESCRIBE || kind == STEP_CAPTURE || kind == STEP_HEADS;
   if (!plans) {
     failures_add(&a->query->failures, a->worker, type, text);
+    a->query->failed_stage = a->step->stage ? (int)a->step->stage->number : 0;
     return SCHED_QUERY_ERROR;
   }
   char *why = mem_printf("%s: %s", type, text);
@@ -84,6 +85,7 @@ static void on_message(void *arg, const uint8_t *message, size_t len) {
   Cluster__RunTaskResponse *r = cluster__run_task_response__unpack(NULL, len, message);
   a->answered = r != NULL;
   a->outcome = over(a) ? SCHED_LOST : take(a, r);
+  if (!over(a)) telling_note(a->s, a->query);
   cluster__run_task_response__free_unpacked(r, NULL);
 }
 
@@ -159,6 +161,7 @@ void dispatch_start(scheduler *s, const sched_action *action) {
   a->task = action->task;
   list_push_back(&q->attempts, &a->link);
   snprintf(a->worker, sizeof a->worker, "%s", action->worker);
+  telling_note(s, q);
   if (!q->times.started_us) q->times.started_us = clock_wall_us();
   map_put(&s->attempts, &a->id, sizeof a->id, a);
   err e = {0};

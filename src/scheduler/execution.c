@@ -468,6 +468,18 @@ void execution_count(const execution *x, sched_query_info *out) {
     out->finished_stages += is_finished(x, x->planning->graph.stages[i]);
 }
 
+query_totals execution_add_up(const execution *x) {
+  query_totals sum = {0};
+  for (size_t i = 0; i < x->n_steps; i++) {
+    const step *st = x->steps[i];
+    for (uint32_t k = 0; k < st->n_tasks; k++) {
+      sum.run_us += st->tasks[k].run_us;
+      if (!st->result && st->stage) sum.bytes_shuffled += st->tasks[k].bytes;
+    }
+  }
+  return sum;
+}
+
 void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n) {
   *n = x->stages ? (uint32_t)x->planning->graph.n : !x->q->only_planned;
   *out = mem_new(*n * sizeof **out);

@@ -26,6 +26,7 @@ enum { STEP_ROW_BYTES = 64 }; /* what a row in memory is taken for */
 
 struct scheduler;
 struct query;
+struct query_totals;
 struct peer;
 typedef struct execution execution;
 
@@ -137,6 +138,7 @@ sched_stage_spec execution_first(execution *x); /* for sched_submit */
 void execution_stage_finished(execution *x, uint32_t number);
 void execution_stages_given_up(execution *x);
 void execution_count(const execution *x, sched_query_info *out); /* its stages */
+struct query_totals execution_add_up(const execution *x);
 /* For each stage; *out is the caller's to free. */
 void execution_count_workers(const execution *x, uint32_t **out, uint32_t *n);
 /* The query has ended: files for later stages are deleted, memory is released. */

@@ -54,6 +54,8 @@ struct scheduler {
   uv_timer_t tick;
   map queries;          /* query_id → query */
   list newest;          /* the same, in the order they came */
+  list changed;         /* of these, since the observatory was told */
+  struct outbox *observatory; /* NULL: nobody is told */
   map peers;            /* instance_id → peer */
   map attempts;         /* attempt_id → attempt (dispatch.c) */
   list ended;           /* queries whose head and errors are kept, oldest first (retention.c) */
@@ -108,6 +110,14 @@ bool deletion_may(const scheduler *s, const query *q);            /* the configu
 void deletion_ask(scheduler *s, const query *q, grpc_call *call); /* answers the call */
 /* The query has ended without success, and its attempts were told to stop. */
 void deletion_after_failure(scheduler *s, const query *q);
+
+/* views.c: a query, and its stages (NULL: not kept any more), as JSON; the caller's. */
+char *views_query(const scheduler *s, const query *q);
+char *views_stages(const query *q);
+
+/* telling.c: the query has changed; the observatory will hear of it. */
+void telling_start(scheduler *s);
+void telling_note(scheduler *s, query *q);
 
 /* explain.c: the stages of a query as JSON, owned by the caller. */
 char *explain_stages(const execution *x);

@@ -16,6 +16,8 @@ query *query_new(query_id id) {
   q->python_minor = q->python_micro = -1;
   list_init(&q->waiters);
   list_init(&q->attempts);
+  list_init(&q->changed_link);
+  q->failed_stage = -1;
   return q;
 }
 
@@ -39,6 +41,7 @@ static void free_texts(char **texts, size_t n) {
 
 void query_unref(query *q) {
   if (!q || --q->refs) return;
+  list_remove(&q->changed_link);
   free(q->user);
   client__query_info__free_unpacked(q->info, NULL);
   free(q->polars_version);

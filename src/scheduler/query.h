@@ -42,6 +42,10 @@ typedef struct query_settings {
   int64_t ttl_ms; /* 0: not said */
 } query_settings;
 
+typedef struct query_totals { /* of all that ran for it */
+  uint64_t bytes_shuffled, run_us;
+} query_totals;
+
 typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */
   int64_t submitted_us, started_us, ended_us;
   int64_t planned_us; /* the first step after planning was opened */
@@ -88,8 +92,11 @@ typedef struct query {
   plan_sinkless sinkless;
   int python_minor, python_micro;
   query_times times;
+  int failed_stage; /* -1: none */
+  query_totals totals; /* once it is over */
   sched_query_info end; /* how it ended, once times.ended_us is set: sched/ may have forgotten it */
   list all_link;        /* in scheduler.newest */
+  list changed_link;    /* in scheduler.changed */
   list waiters;         /* of query_waiter: long polls */
   int64_t asked_ms;     /* monotonic: when its client last asked for it, or stopped waiting */
   list attempts;        /* of attempt (dispatch.c): calls to workers; each may read a plan */

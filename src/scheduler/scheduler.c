@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/afterwards.h"
+#include "net/outbox.h"
 #include "net/tls.h"
 #include "sched/states.h"
 #include "scheduler/internal.h"
@@ -44,6 +45,7 @@ static void end_execution(query *q) {
     failures_add(&q->failures, NULL, "RuntimeError", e.text);
   }
   q->n_parts = x->n_parts;
+  q->totals = execution_add_up(x);
   execution_count_workers(x, &q->workers_used, &q->n_workers_used);
   q->stages = explain_stages(x);
   plans_keep(x->s, q);
@@ -57,6 +59,7 @@ static void on_query_ended(scheduler *s, const sched_action *a) {
   q->end = scheduler_info(s, q);
   q->end.state = a->state;
   q->times.ended_us = clock_wall_us();
+  telling_note(s, q);
   dispatch_stop_all(q);
   end_execution(q);
   if (q->plans.subject) {
@@ -89,6 +92,7 @@ static void on_query_forgotten(scheduler *s, const sched_action *a) {
   query *q = map_remove(&s->queries, &a->query, sizeof a->query);
   if (q) {
     retention_remove(s, q);
+    list_remove(&q->changed_link);
     if (!q->plans.subject) plans_forget(s, q);
     list_remove(&q->all_link);
   }
@@ -216,6 +220,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler **out, err *
   list_init(&s->ended);
   list_init(&s->plans);
   list_init(&s->newest);
+  list_init(&s->changed);
   list_init(&s->deletions);
   list_init(&s->streams);
   flight_config streams = {.loop = loop,
@@ -234,6 +239,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler **out, err *
   };
   s->sched = sched_new(&config);
   *out = s; /* also on failure: what was opened is closed by scheduler_shutdown */
+  telling_start(s);
   return start(s, e);
 }
 
@@ -270,6 +276,10 @@ void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg) {
   s->done_arg = arg;
   shut(s, s->client_server);
   shut(s, s->worker_server);
+  if (s->observatory) {
+    s->servers_open++;
+    outbox_close(s->observatory, on_server_closed, s);
+  }
   atomic_store(&s->give_up_deleting, true);
   size_t at = 0;
   for (void *p; map_each(&s->peers, &at, &p);) { /* ends the attempts on it */

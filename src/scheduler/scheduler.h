@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "net/http_server.h"
 
+#include <stdint.h>
 #include <uv.h>
 
 typedef struct scheduler scheduler;
@@ -24,14 +25,12 @@ MUST_CHECK rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler *
 void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg);
 void scheduler_free(scheduler *s); /* after done */
 
-/* For the observatory: facts as JSON text, owned by the caller. `user` sees the queries of its own,
- * NULL all of them; others are unknown to it. */
+/* For the observatory: the workers as JSON text, owned by the caller. */
 char *scheduler_cluster_json(const scheduler *s);
-char *scheduler_queries_json(const scheduler *s, const char *user);
-char *scheduler_query_json(const scheduler *s, const char *query_id,
-                           const char *user); /* or NULL */
-/* How it is cut into stages and what became of them; NULL: unknown, or no longer kept. */
-char *scheduler_stages_json(const scheduler *s, const char *id_text, const char *user);
+/* Queries that have changed since the last time: each as a packed profile.Report, valid during the
+ * call. */
+typedef void scheduler_on_report(void *arg, const char *id, const uint8_t *report, size_t len);
+void scheduler_tell(scheduler *s, scheduler_on_report *take, void *arg);
 
 /* A part of a result by its signed URL: that is the authorization, there is no other. */
 void scheduler_serve_result(const scheduler *s, const http_request *request, http_reply *reply);

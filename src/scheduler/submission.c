@@ -383,6 +383,7 @@ static void accept_query(submission *sub) {
   if (q->sink == PLAN_SINK_FLIGHT && !q->only_planned) stream_new(s, q);
   map_put(&s->queries, &q->id, sizeof q->id, q);
   list_push_back(&s->newest, &q->all_link);
+  telling_note(s, q);
   LOG_INFO("query accepted", "query", uuid_print(q->id.u).s, "user", q->user, "polars",
            q->polars_version);
   answer_accepted(call, q->id);

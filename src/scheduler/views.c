@@ -18,8 +18,6 @@ static json_t *text(const char *said) {
   return t ? t : json_string("(not UTF-8)");
 }
 
-enum { NEWEST = 500 /* queries in the list, which is made on the loop */ };
-
 static json_t *time_or_null(int64_t us) {
   if (!us) return json_null();
   time_t s = (time_t)(us / 1000000);
@@ -115,12 +113,6 @@ static json_t *summary(const scheduler *s, const query *q) {
       q->settings.distributed ? "Distributed" : "Single", "attempts", (int)info.attempts);
 }
 
-static json_int_t node_time_ns(const query *q) {
-  if (!q->times.started_us) return 0;
-  int64_t end = q->times.ended_us ? q->times.ended_us : clock_wall_us();
-  return (json_int_t)(end - q->times.started_us) * 1000;
-}
-
 /* Nothing in it when the query was not planned. */
 static json_t *plan_timing(const query *q) {
   if (!q->times.planned_us) return json_object();
@@ -132,7 +124,11 @@ static json_t *details(const scheduler *s, const query *q) {
   json_t *o = summary(s, q);
   json_object_set_new(o, "lineage", lineage(q));
   json_object_set_new(o, "query_plan_timing", plan_timing(q));
-  json_object_set_new(o, "total_node_time_ns", json_integer(node_time_ns(q)));
+  query_totals totals = q->execution ? execution_add_up(q->execution) : q->totals;
+  bool failed = q->failed_stage >= 0 && scheduler_info(s, q).state == SCHED_QUERY_FAILED;
+  json_object_set_new(o, "failed_stage", failed ? json_integer(q->failed_stage) : json_null());
+  json_object_set_new(o, "total_node_time_ns", json_integer((json_int_t)totals.run_us * 1000));
+  json_object_set_new(o, "total_bytes_shuffled", json_integer((json_int_t)totals.bytes_shuffled));
   json_object_set_new(o, "errors", error_list(q));
   json_object_set_new(o, "output_location", output_location(q));
   json_object_set_new(o, "output_files", json_integer((json_int_t)q->n_files));
@@ -176,33 +172,11 @@ char *scheduler_cluster_json(const scheduler *s) {
                          "has_token", s->conf->cluster.token != NULL, "workers", workers));
 }
 
-static bool is_shown(const query *q, const char *user) {
-  return !user || !strcmp(user, q->user);
+char *views_query(const scheduler *s, const query *q) {
+  return print(details(s, q));
 }
 
-char *scheduler_queries_json(const scheduler *s, const char *user) {
-  json_t *items = json_array();
-  for (const list *it = s->newest.prev; it != &s->newest && json_array_size(items) < NEWEST;
-       it = it->prev) {
-    const query *q = LIST_ENTRY(it, query, all_link);
-    if (is_shown(q, user)) json_array_append_new(items, summary(s, q));
-  }
-  return print(json_pack("{s:o}", "queries", items));
-}
-
-static const query *find(const scheduler *s, const char *id_text, const char *user) {
-  query_id id;
-  const query *q = uuid_parse(id_text, &id.u) ? map_get(&s->queries, &id, sizeof id) : NULL;
-  return q && is_shown(q, user) ? q : NULL;
-}
-
-char *scheduler_stages_json(const scheduler *s, const char *id_text, const char *user) {
-  const query *q = find(s, id_text, user);
-  if (q && q->execution) return explain_stages(q->execution);
-  return q && q->stages ? mem_strdup(q->stages) : NULL;
-}
-
-char *scheduler_query_json(const scheduler *s, const char *id_text, const char *user) {
-  const query *q = find(s, id_text, user);
-  return q ? print(details(s, q)) : NULL;
+char *views_stages(const query *q) {
+  if (q->execution) return explain_stages(q->execution);
+  return q->stages ? mem_strdup(q->stages) : NULL;
 }
