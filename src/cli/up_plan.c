@@ -25,9 +25,13 @@ typedef struct secrets {
 
 static up_ports choose_ports(int base) {
   if (!base)
-    return (up_ports){.client = 5051, .membership = 5050, .observatory = 3001, .reports = 5049, .storage = 8333};
-  return (up_ports){
-      .client = base + 51, .membership = base + 50, .observatory = base + 1, .reports = base + 49, .storage = base + 33};
+    return (up_ports){
+        .client = 5051, .membership = 5050, .observatory = 3001, .reports = 5049, .storage = 8333};
+  return (up_ports){.client = base + 51,
+                    .membership = base + 50,
+                    .observatory = base + 1,
+                    .reports = base + 49,
+                    .storage = base + 33};
 }
 
 static int worker_port(const up_options *o, int worker) {
@@ -151,7 +155,8 @@ static rc add_scheduler(up_plan *p, const up_options *o, const char *dir, const 
       "client_service.bind_addr = \"127.0.0.1:%d\"\nworker_service.bind_addr = \"127.0.0.1:%d\"\n",
       p->ports.client, p->ports.membership);
   put_results(&b, o, &p->ports, s);
-  buf_printf(&b, "[observatory]\nenabled = true\nservice.bind_addr = \"127.0.0.1:%d\"\n"
+  buf_printf(&b,
+             "[observatory]\nenabled = true\nservice.bind_addr = \"127.0.0.1:%d\"\n"
              "rest_api.service.bind_addr = \"127.0.0.1:%d\"\n",
              p->ports.reports, p->ports.observatory);
   char *history = mem_printf("%s/observatory.db", dir);

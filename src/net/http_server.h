@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Answers to small GETs, and to HEAD. Each connection has a thread: it reads the request, waits for
- * the handler, which answers on the loop, at once or later, and sends what the handler gave it: bytes,
- * or a file. So no bulk, nor its encryption, passes through the loop. Bounded: connections, idle time
- * and memory for each. Every answer carries headers that keep a page from loading or being framed
- * by anything foreign. */
+ * the handler, which answers on the loop, at once or later, and sends what the handler gave it:
+ * bytes, or a file. So no bulk, nor its encryption, passes through the loop. Bounded: connections,
+ * idle time and memory for each. Every answer carries headers that keep a page from loading or
+ * being framed by anything foreign. */
 #ifndef FLOE_NET_HTTP_SERVER_H
 #define FLOE_NET_HTTP_SERVER_H
 
@@ -30,7 +30,8 @@ typedef struct http_reply {
   size_t body_len;
   char *owned;    /* freed after the answer; NULL: body is static */
   http_file file; /* file.open set: this instead of the body, with its own status */
-  /* The handler has not answered yet: request and reply stay until it has, by http_request_answer. */
+  /* The handler has not answered yet: request and reply stay until it has, by http_request_answer.
+   */
   bool later;
 } http_reply;
 

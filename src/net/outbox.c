@@ -94,8 +94,10 @@ static void on_done(void *arg, rc code, const char *text) {
   LIST_EACH (&o->items, at, next) {
     item *it = LIST_ENTRY(at, item, link);
     if (!it->sent) continue;
-    if (code == RC_OK || refused) item_remove(o, it);
-    else it->sent = false;
+    if (code == RC_OK || refused)
+      item_remove(o, it);
+    else
+      it->sent = false;
     o->dropped += refused;
   }
   if (code != RC_OK) o->not_before_ms = uv_now(o->config.loop) + PAUSE_MS;

@@ -3,8 +3,8 @@
  *
  * Items are packed messages of one type whose bytes, one after the other, are one such message
  * (protobuf's). An item takes the place of an older one under its key. What waits is bounded: the
- * oldest goes first, and is counted. Every period what waits is sent, newest first, by one call at a
- * time; what did not arrive waits on. All on the loop's thread. */
+ * oldest goes first, and is counted. Every period what waits is sent, newest first, by one call at
+ * a time; what did not arrive waits on. All on the loop's thread. */
 #ifndef FLOE_NET_OUTBOX_H
 #define FLOE_NET_OUTBOX_H
 
@@ -16,13 +16,13 @@ typedef struct outbox outbox;
 
 typedef struct outbox_config {
   uv_loop_t *loop;
-  const char *host;  /* copied */
+  const char *host; /* copied */
   int port;
   const char *token; /* NULL: none; copied */
   const char *path;  /* of a unary method; borrowed */
   const char *what;  /* who is reached there, for the log; borrowed */
   unsigned period_ms;
-  size_t most_bytes; /* that wait; an item has at most OUTBOX_MOST_ITEM */
+  size_t most_bytes;         /* that wait; an item has at most OUTBOX_MOST_ITEM */
   void (*before)(void *arg); /* each period, to put what is worth it; may be NULL */
   void *arg;
 } outbox_config;

@@ -23,7 +23,7 @@ static const char *const MIGRATIONS[] = {
     " user TEXT GENERATED ALWAYS AS (details ->> '$.user.name') STORED);"
     "CREATE INDEX query_requested ON query(requested, id);"
     "CREATE TABLE plan(query TEXT, step INTEGER, shape INTEGER, logical TEXT, physical TEXT,"
-    " sources TEXT, PRIMARY KEY(query, step, shape)) WITHOUT ROWID;"
+    " sources TEXT, files INTEGER, exchanges TEXT, PRIMARY KEY(query, step, shape)) WITHOUT ROWID;"
     "CREATE TABLE attempt(id TEXT PRIMARY KEY, query TEXT NOT NULL, step INTEGER NOT NULL,"
     " task INTEGER, worker TEXT, shape INTEGER, updated_us INTEGER, metrics TEXT, outcome TEXT,"
     " error TEXT, queued_us INTEGER, run_us INTEGER, commit_us INTEGER, cpu_us INTEGER,"
@@ -71,8 +71,8 @@ static int check(sqlite3 *db) {
 
 static int migrate(sqlite3 *db, int from) {
   for (int v = from; v < VERSION; v++) {
-    char *sql = mem_printf("BEGIN IMMEDIATE;%s PRAGMA user_version = %d; COMMIT;", MIGRATIONS[v],
-                           v + 1);
+    char *sql =
+        mem_printf("BEGIN IMMEDIATE;%s PRAGMA user_version = %d; COMMIT;", MIGRATIONS[v], v + 1);
     int r = run(db, sql);
     free(sql);
     if (r != SQLITE_OK) return r;
@@ -111,7 +111,8 @@ static void set_aside(const database *d) {
   static const char *const PARTS[] = {"", "-wal", "-shm"};
   for (size_t i = 0; i < sizeof PARTS / sizeof *PARTS; i++) {
     char *from = mem_printf("%s%s", d->file, PARTS[i]);
-    char *to = mem_printf("%s.broken-%lld%s", d->file, (long long)(clock_wall_us() / 1000000), PARTS[i]);
+    char *to =
+        mem_printf("%s.broken-%lld%s", d->file, (long long)(clock_wall_us() / 1000000), PARTS[i]);
     if (rename(from, to) == 0 && !i) LOG_ERROR("a broken database was set aside", "as", to);
     free(from);
     free(to);
@@ -135,7 +136,8 @@ static void open_any(database *d) {
   }
   if (r == SQLITE_OK) return;
   char what[sizeof d->lacks];
-  snprintf(what, sizeof what, "%s: %s; the history is in memory and ends with this process", d->file,
+  snprintf(what, sizeof what, "%s: %s; the history is in memory and ends with this process",
+           d->file,
            r == SQLITE_MISUSE ? "was written by a newer version of Floe" : sqlite3_errmsg(d->db));
   lack(d, what);
   open_memory(d);
@@ -238,8 +240,9 @@ static void prune_bytes(database *d) {
   for (int i = 0; i < PRUNE_ROUNDS; i++) {
     int64_t pages = number(d->db, "PRAGMA page_count") - number(d->db, "PRAGMA freelist_count");
     if (pages * number(d->db, "PRAGMA page_size") <= d->config.most_bytes) return;
-    if (run(d->db, "DELETE FROM query WHERE id IN (SELECT id FROM query ORDER BY requested, id LIMIT"
-                   " (SELECT count(*) / 16 + 1 FROM query))") != SQLITE_OK ||
+    if (run(d->db,
+            "DELETE FROM query WHERE id IN (SELECT id FROM query ORDER BY requested, id LIMIT"
+            " (SELECT count(*) / 16 + 1 FROM query))") != SQLITE_OK ||
         !sqlite3_changes(d->db))
       return;
   }

@@ -1,7 +1,8 @@
 /* observatory/database.h: the history of queries in SQLite. SPDX-License-Identifier: Apache-2.0
  *
- * Used by one thread. It never fails as a whole: a file that is broken is set aside, one that cannot
- * be opened is replaced by memory, what cannot be written is counted; `lacks` says so in words. */
+ * Used by one thread. It never fails as a whole: a file that is broken is set aside, one that
+ * cannot be opened is replaced by memory, what cannot be written is counted; `lacks` says so in
+ * words. */
 #ifndef FLOE_OBSERVATORY_DATABASE_H
 #define FLOE_OBSERVATORY_DATABASE_H
 

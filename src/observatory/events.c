@@ -1,8 +1,8 @@
 /* observatory/events.c: GET /api/v1/events: when there is something new to ask for.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Server-sent events, each an answer of its own: a browser's EventSource asks again at once and says
- * which it had last. So nobody has to be sent to who does not listen any more. */
+ * Server-sent events, each an answer of its own: a browser's EventSource asks again at once and
+ * says which it had last. So nobody has to be sent to who does not listen any more. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "observatory/internal.h"
@@ -21,8 +21,8 @@ typedef struct waiter {
 
 static void put_event(http_reply *reply, uint64_t version) {
   rest_reply(reply, "text/event-stream",
-             mem_printf("retry: %d\nid: %llu\nevent: change\ndata: {\"version\": %llu}\n\n", TICK_MS,
-                        (unsigned long long)version, (unsigned long long)version));
+             mem_printf("retry: %d\nid: %llu\nevent: change\ndata: {\"version\": %llu}\n\n",
+                        TICK_MS, (unsigned long long)version, (unsigned long long)version));
 }
 
 static void put_nothing(http_reply *reply) {

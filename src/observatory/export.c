@@ -64,11 +64,9 @@ static void made(store_question *q) {
   copy *c = LIST_ENTRY(q, copy, question);
   const http_request *request = c->request;
   if (c->fd >= 0) {
-    *c->reply = (http_reply){.file = {.bytes = c->bytes,
-                                      .arg = c,
-                                      .open = open_copy,
-                                      .read = read_copy,
-                                      .close = free_copy}};
+    *c->reply = (http_reply){
+        .file = {
+            .bytes = c->bytes, .arg = c, .open = open_copy, .read = read_copy, .close = free_copy}};
     strcpy(c->reply->file.tag, uuid_print(uuid_random()).s);
   } else {
     rest_refuse(c->reply, RC_UNAVAILABLE,
@@ -80,7 +78,8 @@ static void made(store_question *q) {
 
 void export_get(const rest_get *g) {
   if (g->user) {
-    rest_refuse(g->reply, RC_DENIED, "it holds the queries of all users, and is for administrators");
+    rest_refuse(g->reply, RC_DENIED,
+                "it holds the queries of all users, and is for administrators");
     return;
   }
   rest_ask_scheduler(g->o);

@@ -72,17 +72,33 @@ char *history_queries(database *d, const history_filter *filter, const char *use
   return print(json_pack("{s:o, s:o}", "queries", items, "next", next));
 }
 
+#define IS_ONE_OF(numbers)                                                                         \
+  "EXISTS (SELECT 1 FROM json_each(" numbers ") WHERE value = m ->> 'phys_node_key')"
+
+/* What only the executors know is put into what the scheduler said. */
 char *history_query(database *d, const char *id, const char *user) {
   const char *texts[] = {id, user};
-  return one_text(d,
-                  "WITH read(n_rows, n_bytes) AS ("
-                  " SELECT sum(m.value ->> 'rows_sent'), sum(m.value ->> 'io_total_bytes_received')"
-                  " FROM attempt a JOIN plan p ON p.query = a.query AND p.step = a.step AND"
-                  "  p.shape = a.shape, json_each(p.sources) n, json_each(a.metrics) m"
-                  " WHERE a.query = ?1 AND m.value ->> 'phys_node_key' = n.value)"
-                  " SELECT json_set(details, '$.total_rows_read', n_rows, '$.total_bytes_read',"
-                  " n_bytes) FROM query, read WHERE id = ?1 AND" MAY_SEE,
-                  texts, 2);
+  return one_text(
+      d,
+      "WITH node AS MATERIALIZED (SELECT m.value AS m, p.sources, p.exchanges"
+      "  FROM attempt a JOIN plan p ON p.query = a.query AND p.step = a.step AND p.shape = a.shape,"
+      "  json_each(a.metrics) m WHERE a.query = ?1),"
+      " read(n_rows, n_bytes) AS (SELECT sum(m ->> 'rows_sent'), sum(m ->> "
+      "'io_total_bytes_received')"
+      "  FROM node WHERE " IS_ONE_OF(
+          "sources") "),"
+                     " spent(all_ns, moving_ns) AS (SELECT sum(m ->> 'total_time_ns'),"
+                     "  sum((m ->> 'total_time_ns') * " IS_ONE_OF(
+                         "exchanges") ") FROM node)"
+                                      " SELECT json_set(details, '$.total_rows_read', n_rows, "
+                                      "'$.total_bytes_read', n_bytes,"
+                                      "  '$.percentage_time_shuffling', 100.0 * moving_ns / "
+                                      "nullif(all_ns, 0),"
+                                      "  '$.total_num_files', coalesce(details ->> "
+                                      "'$.total_num_files',"
+                                      "   (SELECT sum(files) FROM plan WHERE query = ?1)))"
+                                      " FROM query, read, spent WHERE id = ?1 AND" MAY_SEE,
+      texts, 2);
 }
 
 char *history_stages(database *d, const char *id, const char *user) {
@@ -113,12 +129,12 @@ static json_t *row(sqlite3_stmt *s) {
 
 char *history_tasks(database *d, const char *id, const char *user) {
   if (!is_known(d, id, user)) return NULL;
-  sqlite3_stmt *s =
-      prepare(d,
-              "SELECT id AS attempt, step, task, worker, coalesce(outcome, 'running') AS outcome,"
-              " error, updated_us, queued_us, run_us, commit_us, cpu_us, peak_rss_bytes, rows, bytes"
-              " FROM attempt WHERE query = ? AND task IS NOT NULL ORDER BY step, task, updated_us",
-              &id, 1);
+  sqlite3_stmt *s = prepare(
+      d,
+      "SELECT id AS attempt, step, task, worker, coalesce(outcome, 'running') AS outcome,"
+      " error, updated_us, queued_us, run_us, commit_us, cpu_us, peak_rss_bytes, rows, bytes"
+      " FROM attempt WHERE query = ? AND task IS NOT NULL ORDER BY step, task, updated_us",
+      &id, 1);
   json_t *items = json_array();
   while (s && sqlite3_step(s) == SQLITE_ROW) json_array_append_new(items, row(s));
   sqlite3_finalize(s);
@@ -150,8 +166,8 @@ static void add_metrics(json_t *sum, json_t *more) {
 static json_t *node_of(json_t *physical, json_int_t key) {
   size_t i;
   json_t *node;
-  json_array_foreach(physical, i, node)
-    if (json_integer_value(json_object_get(node, "id")) == key) return node;
+  json_array_foreach(physical, i,
+                     node) if (json_integer_value(json_object_get(node, "id")) == key) return node;
   return NULL;
 }
 
@@ -170,9 +186,9 @@ static void add_task(json_t *step, json_t *metrics) {
 }
 
 static json_t *new_step(sqlite3_stmt *s) {
-  return json_pack("{s:I, s:I, s:i, s:o, s:o}", "step", (json_int_t)sqlite3_column_int64(s, 0), "shape",
-                   (json_int_t)sqlite3_column_int64(s, 1), "tasks", 0, "logical", json_at(s, 2),
-                   "physical", json_at(s, 3));
+  return json_pack("{s:I, s:I, s:i, s:o, s:o}", "step", (json_int_t)sqlite3_column_int64(s, 0),
+                   "shape", (json_int_t)sqlite3_column_int64(s, 1), "tasks", 0, "logical",
+                   json_at(s, 2), "physical", json_at(s, 3));
 }
 
 static bool is_of(json_t *step, sqlite3_stmt *s) {
@@ -183,12 +199,13 @@ static bool is_of(json_t *step, sqlite3_stmt *s) {
 /* Attempts that came to nothing are not in it: their rows were moved again. */
 char *history_nodes(database *d, const char *id, const char *user) {
   if (!is_known(d, id, user)) return NULL;
-  sqlite3_stmt *s = prepare(
-      d,
-      "SELECT p.step, p.shape, p.logical, p.physical, a.metrics FROM plan p JOIN attempt a"
-      " ON a.query = p.query AND a.step = p.step AND a.shape = p.shape"
-      " WHERE p.query = ? AND coalesce(a.outcome, 'done') = 'done' ORDER BY p.step, p.shape, a.task",
-      &id, 1);
+  sqlite3_stmt *s =
+      prepare(d,
+              "SELECT p.step, p.shape, p.logical, p.physical, a.metrics FROM plan p JOIN attempt a"
+              " ON a.query = p.query AND a.step = p.step AND a.shape = p.shape"
+              " WHERE p.query = ? AND coalesce(a.outcome, 'done') = 'done' ORDER BY p.step, "
+              "p.shape, a.task",
+              &id, 1);
   json_t *steps = json_array(), *step = NULL;
   while (s && sqlite3_step(s) == SQLITE_ROW) {
     if (!is_of(step, s)) json_array_append_new(steps, step = new_step(s));

@@ -1,7 +1,7 @@
 /* observatory/history.h: what the database knows, as JSON. SPDX-License-Identifier: Apache-2.0
  *
- * On the store's thread. Each returns text that the caller frees; NULL: unknown. `user` NULL: whoever
- * looks may see everything; else only what is this user's. */
+ * On the store's thread. Each returns text that the caller frees; NULL: unknown. `user` NULL:
+ * whoever looks may see everything; else only what is this user's. */
 #ifndef FLOE_OBSERVATORY_HISTORY_H
 #define FLOE_OBSERVATORY_HISTORY_H
 
@@ -20,7 +20,8 @@ char *history_query(database *d, const char *id, const char *user);
 char *history_stages(database *d, const char *id, const char *user);
 /* {"tasks": [every attempt]} */
 char *history_tasks(database *d, const char *id, const char *user);
-/* {"steps": [{"step", "tasks", "logical": […], "physical": [… with "metrics", of all its tasks]}]} */
+/* {"steps": [{"step", "tasks", "logical": […], "physical": [… with "metrics", of all its tasks]}]}
+ */
 char *history_nodes(database *d, const char *id, const char *user);
 
 #endif

@@ -98,10 +98,10 @@ static json_t *executors_json(const Profile__HostSample *s) {
   json_t *items = json_array();
   for (size_t i = 0; i < s->n_executors; i++) {
     const Profile__ExecutorSample *x = s->executors[i];
-    json_array_append_new(
-        items, json_pack("{s:I, s:I, s:I, s:I}", "pid", (json_int_t)x->pid, "cpu_us_total",
-                         (json_int_t)x->cpu_us_total, "resident_bytes",
-                         (json_int_t)x->resident_bytes, "peak_bytes", (json_int_t)x->peak_bytes));
+    json_array_append_new(items, json_pack("{s:I, s:I, s:I, s:I}", "pid", (json_int_t)x->pid,
+                                           "cpu_us_total", (json_int_t)x->cpu_us_total,
+                                           "resident_bytes", (json_int_t)x->resident_bytes,
+                                           "peak_bytes", (json_int_t)x->peak_bytes));
   }
   return items;
 }

@@ -1,4 +1,5 @@
-/* observatory/internal.h: what the observatory's own files share. SPDX-License-Identifier: Apache-2.0
+/* observatory/internal.h: what the observatory's own files share. SPDX-License-Identifier:
+ * Apache-2.0
  */
 #ifndef FLOE_OBSERVATORY_INTERNAL_H
 #define FLOE_OBSERVATORY_INTERNAL_H

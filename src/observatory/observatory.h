@@ -1,8 +1,8 @@
-/* observatory/observatory.h: what is known of the cluster and its queries: taken on 5049, kept, shown
- * on 3001. SPDX-License-Identifier: Apache-2.0
+/* observatory/observatory.h: what is known of the cluster and its queries: taken on 5049, kept,
+ * shown on 3001. SPDX-License-Identifier: Apache-2.0
  *
- * Nothing waits for it. A scheduler in the same process is asked, so that what is shown is as new as
- * can be; it is handed in, so that this module needs no other program's part. */
+ * Nothing waits for it. A scheduler in the same process is asked, so that what is shown is as new
+ * as can be; it is handed in, so that this module needs no other program's part. */
 #ifndef FLOE_OBSERVATORY_OBSERVATORY_H
 #define FLOE_OBSERVATORY_OBSERVATORY_H
 
@@ -20,7 +20,7 @@ typedef struct observatory observatory;
 /* One packed profile.Report, valid during the call. */
 typedef void observatory_on_report(void *arg, const char *id, const uint8_t *report, size_t len);
 
-typedef struct observatory_source {   /* zeroed: there is no scheduler here */
+typedef struct observatory_source {  /* zeroed: there is no scheduler here */
   char *(*cluster)(const void *arg); /* JSON text that the caller frees */
   void (*tell)(void *arg, observatory_on_report *take, void *take_arg); /* what has changed */
   /* A part of a result, by a signed URL: that is the authorization. The reply starts as 404. */

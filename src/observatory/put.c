@@ -44,7 +44,8 @@ static json_t *nodes_of(const ProtobufCBinaryData *packed, const char *what, con
   else if (unpack_json(packed->data, packed->len, &nodes, &e) == RC_OK && json_is_array(nodes))
     return nodes;
   if (!json_is_null(nodes)) /* Polars' in-memory engine has no physical plan */
-    LOG_WARN("what an executor observed does not decode", "what", what, "query", query, "error", e.text);
+    LOG_WARN("what an executor observed does not decode", "what", what, "query", query, "error",
+             e.text);
   json_decref(nodes);
   return NULL;
 }
@@ -61,48 +62,64 @@ static sqlite3_int64 shape_of(json_t *nodes) {
   size_t i;
   json_t *node;
   json_array_foreach(nodes, i, node) {
-    const char *type = json_string_value(json_object_get(json_object_get(node, "properties"), "type"));
+    const char *type =
+        json_string_value(json_object_get(json_object_get(node, "properties"), "type"));
     hash = (hash ^ (uint64_t)json_integer_value(json_object_get(node, "id"))) * 1099511628211U;
     for (const char *c = type ? type : ""; *c; c++) hash = (hash ^ (uint8_t)*c) * 1099511628211U;
   }
   return (sqlite3_int64)(hash >> 1);
 }
 
-/* Files between stages lie below a folder that is named after the query or the attempt. */
-static bool reads_exchange(const char *file, const Profile__TaskPlans *p) {
-  return strstr(file, p->query_id) || strstr(file, p->attempt_id);
+/* Files between stages lie below a folder that is named after the query, or the attempt. */
+static bool is_exchange(const json_t *properties, const Profile__TaskPlans *p) {
+  char *text = json_dumps(properties, JSON_COMPACT);
+  bool is = text && (strstr(text, p->query_id) || strstr(text, p->attempt_id));
+  free(text);
+  return is;
 }
 
-/* The numbers of the nodes that read what the query reads. */
-static json_t *sources_of(json_t *nodes, const Profile__TaskPlans *p) {
-  json_t *sources = json_array(), *node;
+typedef struct ends { /* numbers of nodes at the ends of a task's plan: arrays */
+  json_t *sources;    /* read what the query reads, … */
+  json_int_t files;   /* … so many files */
+  json_t *exchanges;  /* read or write files between stages */
+} ends;
+
+static ends ends_of(json_t *nodes, const Profile__TaskPlans *p) {
+  ends found = {.sources = json_array(), .exchanges = json_array()};
   size_t i;
+  json_t *node;
   json_array_foreach(nodes, i, node) {
-    const char *file =
-        json_string_value(json_object_get(json_object_get(node, "properties"), "first_source"));
-    if (file && !reads_exchange(file, p)) json_array_append(sources, json_object_get(node, "id"));
+    json_t *properties = json_object_get(node, "properties"), *id = json_object_get(node, "id");
+    if (is_exchange(properties, p)) {
+      json_array_append(found.exchanges, id);
+    } else if (json_object_get(properties, "first_source")) {
+      json_array_append(found.sources, id);
+      found.files += json_integer_value(json_object_get(properties, "num_sources"));
+    }
   }
-  return sources;
+  return found;
 }
 
 static int put_plans(sqlite3 *db, const Profile__TaskPlans *p) {
   if (!are_ids(p->query_id, p->attempt_id)) return SQLITE_OK;
   json_t *logical = nodes_of(&p->logical, "logical plan", p->query_id);
   json_t *physical = nodes_of(&p->physical, "physical plan", p->query_id);
-  json_t *sources = sources_of(physical, p);
+  ends found = ends_of(physical, p);
   sqlite3_int64 shape = shape_of(physical ? physical : logical), step = p->step;
-  char *texts[] = {print(logical), print(physical), print(sources)};
-  int r = put(db, "INSERT OR IGNORE INTO plan VALUES (?, ?, ?, ?, ?, ?)", "tiittt", p->query_id, step,
-              shape, texts[0], texts[1], texts[2]);
+  char *texts[] = {print(logical), print(physical), print(found.sources), print(found.exchanges)};
+  int r =
+      put(db, "INSERT OR IGNORE INTO plan VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "tiitttit", p->query_id,
+          step, shape, texts[0], texts[1], texts[2], (sqlite3_int64)found.files, texts[3]);
   if (r == SQLITE_OK)
     r = put(db,
             "INSERT INTO attempt(id, query, step, shape) VALUES (?, ?, ?, ?)"
             " ON CONFLICT(id) DO UPDATE SET shape = excluded.shape",
             "ttii", p->attempt_id, p->query_id, step, shape);
-  for (int i = 0; i < 3; i++) free(texts[i]);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
   json_decref(logical);
   json_decref(physical);
-  json_decref(sources);
+  json_decref(found.sources);
+  json_decref(found.exchanges);
   return r;
 }
 
@@ -131,9 +148,10 @@ static int put_end(sqlite3 *db, const char *attempt, const Profile__TaskEnd *end
              "UPDATE attempt SET outcome = ?, error = ?, queued_us = ?, run_us = ?, commit_us = ?,"
              " cpu_us = ?, peak_rss_bytes = ?, rows = ?, bytes = ? WHERE id = ?",
              "ttiiiiiiit", end->outcome, *end->error ? end->error : NULL,
-             (sqlite3_int64)end->queued_us, (sqlite3_int64)end->run_us, (sqlite3_int64)end->commit_us,
-             (sqlite3_int64)end->cpu_us, (sqlite3_int64)end->peak_rss_bytes,
-             (sqlite3_int64)end->rows, (sqlite3_int64)end->bytes, attempt);
+             (sqlite3_int64)end->queued_us, (sqlite3_int64)end->run_us,
+             (sqlite3_int64)end->commit_us, (sqlite3_int64)end->cpu_us,
+             (sqlite3_int64)end->peak_rss_bytes, (sqlite3_int64)end->rows,
+             (sqlite3_int64)end->bytes, attempt);
 }
 
 static int put_task(sqlite3 *db, const Profile__TaskProgress *p) {
@@ -152,20 +170,24 @@ static bool is_object(const char *text) {
 }
 
 static int put_query(sqlite3 *db, const Profile__QueryState *q) {
-  if (!are_ids(q->query_id, NULL) || !is_object(q->details) || (*q->stages && !is_object(q->stages))) {
+  if (!are_ids(q->query_id, NULL) || !is_object(q->details) ||
+      (*q->stages && !is_object(q->stages))) {
     LOG_WARN("what a scheduler said of a query does not decode", "query", q->query_id);
     return SQLITE_OK;
   }
-  return put(db,
-             "INSERT INTO query(id, details, stages) VALUES (?, ?, nullif(?, '')) ON CONFLICT(id) DO"
-             " UPDATE SET details = excluded.details, stages = coalesce(excluded.stages, stages)",
-             "ttt", q->query_id, q->details, q->stages);
+  return put(
+      db,
+      "INSERT INTO query(id, details, stages) VALUES (?, ?, nullif(?, '')) ON CONFLICT(id) DO"
+      " UPDATE SET details = excluded.details, stages = coalesce(excluded.stages, stages)",
+      "ttt", q->query_id, q->details, q->stages);
 }
 
 int put_report(sqlite3 *db, const Profile__Report *report) {
   int r = SQLITE_OK;
-  for (size_t i = 0; r == SQLITE_OK && i < report->n_queries; i++) r = put_query(db, report->queries[i]);
-  for (size_t i = 0; r == SQLITE_OK && i < report->n_plans; i++) r = put_plans(db, report->plans[i]);
+  for (size_t i = 0; r == SQLITE_OK && i < report->n_queries; i++)
+    r = put_query(db, report->queries[i]);
+  for (size_t i = 0; r == SQLITE_OK && i < report->n_plans; i++)
+    r = put_plans(db, report->plans[i]);
   for (size_t i = 0; r == SQLITE_OK && i < report->n_tasks; i++) r = put_task(db, report->tasks[i]);
   return r;
 }

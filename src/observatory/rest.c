@@ -84,8 +84,7 @@ static int64_t number_of(const rest_get *g, const char *name, int64_t usual, int
 static void get_worker_metrics(const rest_get *g) {
   int64_t seconds = number_of(g, "seconds", USUAL_SECONDS, MOST_SECONDS);
   int64_t points = number_of(g, "points", USUAL_POINTS, MOST_POINTS);
-  reply_json(g->reply,
-             hosts_series_json(g->o->hosts, g->id, clock_mono_ms(), seconds, points));
+  reply_json(g->reply, hosts_series_json(g->o->hosts, g->id, clock_mono_ms(), seconds, points));
 }
 
 static void get_metrics(const rest_get *g) {

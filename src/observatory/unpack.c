@@ -82,7 +82,9 @@ static rc value(msgpack *m, unsigned depth, json_t **out, err *e) {
   bool is_array = t.kind == MSGPACK_ARRAY, is_map = t.kind == MSGPACK_MAP;
   *out = is_array ? json_array() : is_map ? json_object() : scalar(&t);
   if (!*out) return ERR(e, RC_INVALID, "text that is not UTF-8");
-  rc r = is_array ? array(m, t.n, depth - 1, *out, e) : is_map ? map(m, t.n, depth - 1, *out, e) : RC_OK;
+  rc r = is_array ? array(m, t.n, depth - 1, *out, e)
+         : is_map ? map(m, t.n, depth - 1, *out, e)
+                  : RC_OK;
   if (r != RC_OK) json_decref(*out);
   return r;
 }

@@ -468,8 +468,15 @@ void execution_count(const execution *x, sched_query_info *out) {
     out->finished_stages += is_finished(x, x->planning->graph.stages[i]);
 }
 
+static uint64_t count_files(const Planning__DescribeResponse *d) {
+  uint64_t n = 0;
+  for (size_t i = 0; d && i < d->n_nodes; i++)
+    if (d->nodes[i]->source) n += d->nodes[i]->source->n_files;
+  return n;
+}
+
 query_totals execution_add_up(const execution *x) {
-  query_totals sum = {0};
+  query_totals sum = {.n_files = x->planning ? count_files(x->planning->description) : 0};
   for (size_t i = 0; i < x->n_steps; i++) {
     const step *st = x->steps[i];
     for (uint32_t k = 0; k < st->n_tasks; k++) {

@@ -44,6 +44,7 @@ typedef struct query_settings {
 
 typedef struct query_totals { /* of all that ran for it */
   uint64_t bytes_shuffled, run_us;
+  uint64_t n_files; /* of its sources; 0: nobody asked */
 } query_totals;
 
 typedef struct query_times { /* microseconds since 1970 UTC; 0: not yet */

@@ -128,6 +128,9 @@ static json_t *details(const scheduler *s, const query *q) {
   bool failed = q->failed_stage >= 0 && scheduler_info(s, q).state == SCHED_QUERY_FAILED;
   json_object_set_new(o, "failed_stage", failed ? json_integer(q->failed_stage) : json_null());
   json_object_set_new(o, "total_node_time_ns", json_integer((json_int_t)totals.run_us * 1000));
+  json_t *files = totals.n_files ? json_integer((json_int_t)totals.n_files) : json_null();
+  json_object_set_new(o, "total_num_files", files);
+  json_object_set_new(o, "original_num_files", json_incref(files));
   json_object_set_new(o, "total_bytes_shuffled", json_integer((json_int_t)totals.bytes_shuffled));
   json_object_set_new(o, "errors", error_list(q));
   json_object_set_new(o, "output_location", output_location(q));

@@ -31,7 +31,8 @@ static bool walk_up(const char *mount, const char *group, int version, cgroup_on
   char *folder = mem_printf("%s%s", mount, group);
   size_t shortest = strlen(mount);
   bool on = true;
-  for (char *slash; on && strlen(folder) > shortest && (slash = strrchr(folder, '/')); *slash = '\0')
+  for (char *slash; on && strlen(folder) > shortest && (slash = strrchr(folder, '/'));
+       *slash = '\0')
     on = on_folder(arg, folder, version);
   free(folder);
   return on && on_folder(arg, mount, version);

@@ -11,8 +11,8 @@ enum { CGROUP_TEXT_BYTES = 4096 };
  * ends the walk. */
 typedef bool cgroup_on_folder(void *arg, const char *folder, int version);
 
-/* From the group itself up to the mount: in a container the group's own path may not be visible, the
- * mount then shows it. */
+/* From the group itself up to the mount: in a container the group's own path may not be visible,
+ * the mount then shows it. */
 void cgroup_each(const char *root, const char *controller, cgroup_on_folder *on_folder, void *arg);
 
 /* These files are short; what does not fit is not looked at. false: there is none. */

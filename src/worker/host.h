@@ -14,10 +14,10 @@ typedef struct host_process {
 } host_process;
 
 typedef struct host_sample {
-  uint64_t cpu_us, resident_bytes;                  /* of the processes asked for */
-  uint64_t group_cpu_us, group_bytes, group_limit;  /* of the control group, or the machine */
-  const char *source;                               /* of these: "cgroup2", "cgroup1", "machine" */
-  uint64_t received_bytes, sent_bytes;              /* by the network, since it is up */
+  uint64_t cpu_us, resident_bytes;                 /* of the processes asked for */
+  uint64_t group_cpu_us, group_bytes, group_limit; /* of the control group, or the machine */
+  const char *source;                              /* of these: "cgroup2", "cgroup1", "machine" */
+  uint64_t received_bytes, sent_bytes;             /* by the network, since it is up */
   uint64_t disk_bytes, disk_free_bytes;
 } host_sample;
 

@@ -1,5 +1,5 @@
-/* worker/reports.h: what this worker tells the observatory: of its tasks, of itself and its machine.
- * SPDX-License-Identifier: Apache-2.0
+/* worker/reports.h: what this worker tells the observatory: of its tasks, of itself and its
+ * machine. SPDX-License-Identifier: Apache-2.0
  *
  * Nobody waits for it; see net/outbox.h for what happens when it is slow or away. NULL stands for
  * no observatory: then nothing is told. */

@@ -100,8 +100,8 @@ static uint64_t us_between(uint64_t from_ns, uint64_t to_ns) {
 }
 
 static const char *outcome_name(Cluster__FailureKind kind) {
-  static const char *const NAMES[] = {"done",   "query",      "executor_lost", "out_of_memory", "canceled",
-                                      "worker", "no_runtime", "input_lost"};
+  static const char *const NAMES[] = {"done",     "query",  "executor_lost", "out_of_memory",
+                                      "canceled", "worker", "no_runtime",    "input_lost"};
   return (size_t)kind < sizeof NAMES / sizeof *NAMES ? NAMES[kind] : "failed";
 }
 
@@ -120,7 +120,8 @@ static void report(const task *t, const Cluster__TaskTimes *times) {
     end.rows += t->done->shuffled[i]->rows;
     end.bytes += t->sizes[i];
   }
-  char *error = t->failure ? mem_printf("%s: %.*s", t->error_type, MOST_ERROR, t->error_message) : NULL;
+  char *error =
+      t->failure ? mem_printf("%s: %.*s", t->error_type, MOST_ERROR, t->error_message) : NULL;
   if (error) end.error = error;
   reports_task(t->config.reports, t->request, t->done ? t->done->profile : NULL, &end);
   free(error);

@@ -430,17 +430,22 @@ class ServiceCluster(Cluster):
         in_scheduler: str = "",
         machines: bool = False,
         executor_nice: int | None = 0,
+        observatory_apart: bool = False,
+        observatory_extra: str = "",
     ) -> None:
         super().__init__(name)
         self.executor_nice = executor_nice
+        self._observatory_here = not observatory_apart
         self.running: dict[str, Program] = {}
         self.token_file = self.folder / "token"
         self.token_file.write_text(self.TOKEN)
         self.token_file.chmod(0o600)
-        self._extra = {"scheduler": scheduler_extra, "worker": worker_extra}
+        self._extra = {"scheduler": scheduler_extra, "worker": worker_extra, "observatory": observatory_extra}
         self._in_scheduler = in_scheduler.replace("OBSERVATORY", str(self.ports.observatory))
         self._machines = machines
         try:
+            if observatory_apart:
+                self.start_observatory()
             self.start_scheduler()
             for number in range(workers):
                 self.start_worker(number)
@@ -458,6 +463,25 @@ class ServiceCluster(Cluster):
         mount = f"mount --bind {self.disk(name)} {self.results} && exec \"$@\""
         return ["unshare", "--mount", "sh", "-c", mount, "sh"]
 
+    def _observatory(self) -> str:
+        return f"""
+            [observatory]
+            enabled = true
+            service.bind_addr = "127.0.0.1:{self.ports.base + 49}"
+            rest_api.service.bind_addr = "127.0.0.1:{self.ports.observatory}"
+            {self._extra["observatory"]}
+            """
+
+    def start_observatory(self) -> Program:
+        toml = f"""
+            cluster_id = "tests"
+            instance_id = "observatory"
+            [cluster]
+            token_file = "{self.token_file}"
+            {self._observatory()}
+            """
+        return self._start("observatory", toml, lambda: accepts(self.ports.observatory))
+
     def start_scheduler(self) -> Program:
         p = self.ports
         return self._start(
@@ -473,15 +497,13 @@ class ServiceCluster(Cluster):
             worker_service.bind_addr = "127.0.0.1:{p.membership}"
             anonymous_result_location.local.path = "{self.results}"
             {self._in_scheduler}
-            [observatory]
-            enabled = true
-            service.bind_addr = "127.0.0.1:{p.base + 49}"
-            rest_api.service.bind_addr = "127.0.0.1:{p.observatory}"
+            {self._observatory() if self._observatory_here else ""}
             [static_leader]
             leader_instance_id = "scheduler"
+            observatory_service.public_addr = "127.0.0.1:{p.base + 49}"
             {self._extra["scheduler"]}
             """,
-            lambda: accepts(p.client) and accepts(p.membership),
+            lambda: accepts(p.client) and accepts(p.membership) and (accepts(p.observatory) or not self._observatory_here),
         )
 
     def start_worker(self, number: int) -> Program:
