@@ -115,7 +115,7 @@ typedef struct conf {
     conf_address service, rest; /* 0.0.0.0:5049, 0.0.0.0:3001 */
     conf_tls rest_tls;
     conf_auth rest_auth;             /* all NULL: scheduler.client_auth holds here too */
-    int64_t metrics_bytes;           /* memory for host metrics; default 100 MiB */
+    int64_t metrics_bytes;           /* memory for host metrics; default 128 MiB */
     char *database_path;             /* NULL: in memory */
     int64_t keep_ms, database_bytes; /* of history; default 30 d, 1 GiB */
   } observatory;

@@ -191,7 +191,7 @@ static const setting ROWS[] = {
     {"observatory.rest_api.service.auth.admins", 0, SETTING_TEXT, AT(observatory.rest_auth.admins), ANY,
      "Users, with commas between them, who may see and end the queries of others."},
     {"observatory.max_metrics_bytes_total", 0, SETTING_BYTES, AT(observatory.metrics_bytes),
-     MIB, INT64_MAX, "100 MiB",
+     MIB, INT64_MAX, "128 MiB",
      "Memory for host metrics; the newest take the place of the oldest."},
     {"observatory.database_path", 0, SETTING_TEXT, AT(observatory.database_path), ANY,
      "The database of past queries, or a folder for it. Not set: in memory."},

@@ -85,7 +85,7 @@ void ring_each(const ring *r, uint32_t worker, int64_t from_ms, int64_t step_ms,
   uint64_t first = oldest(&r->all);
   bool all_reach = !first || nth(&r->all, first)->at_ms <= from_ms;
   int64_t all_from_ms = all_reach ? from_ms : nth(&r->all, first)->at_ms;
-  const part *palves[2] = {&r->minutes, &r->all};
+  const part *parts[2] = {&r->minutes, &r->all};
   for (int k = all_reach; k < 2; k++) {
     const part *p = parts[k];
     uint64_t end = k ? p->added : find(p, all_from_ms);
