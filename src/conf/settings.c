@@ -257,8 +257,8 @@ static const setting FOLDER_PARTS[] = {
     {"path", 0, SETTING_FOLDER, PART(url), ANY, "The folder. Required."},
     {"external_endpoint", 0, SETTING_TEXT, PART(external_endpoint), ANY,
      "`http(s)://host:port` of the REST API as clients reach it: all of them are given URLs of "
-     "results that begin so. Not set: clients of other hosts are, with the host by which they "
-     "reached the scheduler."},
+     "results that begin so. Not set: clients who do not see the file are, with the host by which "
+     "they reached the scheduler."},
     {"mounted_by_clients", 0, SETTING_BOOL, PART(mounted_by_clients), 0, 0, "false",
      "Clients see the folder under the same path: they are given paths of results, no URLs."},
     COMMON_PARTS,

@@ -39,25 +39,33 @@ static size_t host_len(const char *authority) {
   return len <= strlen(authority) && strspn(authority, HOST) == strlen(authority) ? len : 0;
 }
 
-/* Where the client reaches 3001: as it says, or at the host where it has found 5051. The caller's
- * to free; NULL: the client sees the folder, or there is no way. */
-static char *base_for(const scheduler *s, const grpc_call *call) {
+/* On this host: a part may lie on another one's disk all the same. */
+static bool sees(const scheduler *s, const grpc_call *call, const char *path) {
   const conf_location *c = &s->conf->scheduler.anonymous_results;
-  if (!can_serve(s) || c->mounted_by_clients) return NULL;
-  if (c->external_endpoint) {
-    size_t len = strlen(c->external_endpoint);
-    while (len && c->external_endpoint[len - 1] == '/') len--;
-    return mem_strndup(c->external_endpoint, len);
+  if (c->mounted_by_clients) return true;
+  if (c->external_endpoint || !grpc_call_is_from_here(call)) return false;
+  return c->kind == CONF_LOCATION_SHARED || access(path, F_OK) == 0;
+}
+
+/* Where the client reaches 3001: as it says, or at the host where it has found 5051. The caller's
+ * to free; NULL: it does not say. */
+static char *base_for(const scheduler *s, const grpc_call *call) {
+  const char *external = s->conf->scheduler.anonymous_results.external_endpoint;
+  if (external) {
+    size_t len = strlen(external);
+    while (len && external[len - 1] == '/') len--;
+    return mem_strndup(external, len);
   }
   const char *authority = grpc_call_header(call, ":authority");
   size_t len = authority ? host_len(authority) : 0;
-  if (!len || grpc_call_is_from_here(call)) return NULL;
+  if (!len) return NULL;
   return mem_printf("%s://%.*s:%d",
                     s->conf->observatory.rest_tls.certificate_key_file ? "https" : "http", (int)len,
                     authority, s->conf->observatory.rest.port);
 }
 
 char *serving_url(const scheduler *s, const query *q, uint32_t part, const grpc_call *call) {
+  if (!can_serve(s) || sees(s, call, q->files[part].location)) return NULL;
   char *base = base_for(s, call);
   if (!base) return NULL;
   int64_t valid_us = s->conf->scheduler.anonymous_results.presign_ms * 1000;

@@ -181,6 +181,18 @@ def test_paths_for_clients_that_mount_the_folder(
     assert Path(path).is_file()
 
 
+def test_a_client_here_of_what_lies_elsewhere(
+    services: Callable[..., ServiceCluster], remote_to: Callable[..., Remote]
+) -> None:
+    """Without any setting: who comes by loopback is given a path only if there is a file."""
+    if os.geteuid() != 0:
+        pytest.skip("disks of their own need mount namespaces, and those need root")
+    cluster = services(workers=1, machines=True)
+    result = remote_to(cluster).execute(NUMBERS)
+    assert result.location[0].startswith(f"http://localhost:{cluster.ports.observatory}/results/")
+    assert_equal(result.lazy().collect(), NUMBERS.collect())
+
+
 def test_a_url_outlives_the_scheduler(served: ServiceCluster, remote_to: Callable[..., Remote]) -> None:
     result = remote_to(served).execute(NUMBERS)
     (url,) = result.location
