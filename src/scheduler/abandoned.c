@@ -26,7 +26,7 @@ void abandoned_tick(scheduler *s, int64_t now_ms) {
     if (!is_abandoned(s, q, now_ms)) continue;
     LOG_INFO("query cancelled: its client asks no more", "query", uuid_print(q->id.u).s);
     err e = {0};
-    if (sched_cancel(s->sched, q->id, now_ms, &e) != RC_OK)
+    if (scheduler_cancel(s, q, &e) != RC_OK)
       LOG_WARN("an abandoned query could not be cancelled", "error", e.text);
   }
 }

@@ -66,8 +66,7 @@ static void on_cancel_query(grpc_call *call, const uint8_t *message, size_t len)
   query *q = find_query(call, message, len);
   if (!q) return;
   err e = {0};
-  bool too_late = q->execution && q->execution->commits; /* it is about to succeed */
-  rc r = too_late ? RC_OK : sched_cancel(s->sched, q->id, clock_mono_ms(), &e);
+  rc r = scheduler_cancel(s, q, &e);
   if (r == RC_OK) grpc_call_send(call, NULL, 0);
   grpc_call_finish(call, r, e.text);
   scheduler_run_actions(s);

@@ -122,6 +122,9 @@ void telling_note(scheduler *s, query *q);
 /* explain.c: the stages of a query as JSON, owned by the caller. */
 char *explain_stages(const execution *x);
 
+/* scheduler.c: RC_OK also when it is too late: its destination is being committed. */
+MUST_CHECK rc scheduler_cancel(scheduler *s, const query *q, err *e);
+
 /* scheduler.c: where a query stands. */
 sched_query_info scheduler_info(const scheduler *s, const query *q);
 

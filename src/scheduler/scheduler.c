@@ -35,6 +35,11 @@ sched_query_info scheduler_info(const scheduler *s, const query *q) {
   return info;
 }
 
+rc scheduler_cancel(scheduler *s, const query *q, err *e) {
+  if (q->execution && q->execution->commits) return RC_OK;
+  return sched_cancel(s->sched, q->id, clock_mono_ms(), e);
+}
+
 /* What is kept of how it ran, then the execution goes. */
 static void end_execution(query *q) {
   execution *x = q->execution;

@@ -25,7 +25,7 @@ from cluster import FLOE
 BUILD = Path(os.environ.get("FLOE_BUILD_DIR", FLOE.parent))
 sys.path.insert(0, str(BUILD / "executor"))
 
-from floe_executor import capture, describe, leaf, output  # noqa: E402
+from floe_executor import capture, describe, destinations, leaf, output  # noqa: E402
 from floe_executor.executor_pb2 import Boundaries, Done, Input, Run, Shuffle  # noqa: E402
 from floe_executor.planning_pb2 import CaptureRequest, DescribeRequest  # noqa: E402
 from floe_executor.task import Plan, execute, optimizations  # noqa: E402

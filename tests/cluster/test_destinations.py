@@ -6,7 +6,10 @@ What becomes of it when a worker is lost in mid-sink: test_faults.py.
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,11 @@ import pytest
 from cluster import UpCluster, open_folder
 from conftest import Remote
 from frames import Data
+from local_cluster import destinations
 from polars.testing import assert_frame_equal
+
+from floe_executor.executor_pb2 import Run
+from floe_executor.planning_pb2 import CommitRequest
 
 KINDS = ["parquet", "csv", "ipc", "ndjson"]
 READ: dict[str, Callable[..., pl.DataFrame]] = {
@@ -145,6 +152,71 @@ def test_errors_speak_of_the_users_path(remote: Remote, out: Path) -> None:
     with pytest.raises(FileNotFoundError, match=f"{out}/no/x.csv$"):
         query.sink_csv(str(out / "no/x.csv")).await_result()
     assert not tree(out)
+
+
+def test_absolute_names_are_refused(remote: Remote, out: Path) -> None:
+    """They would name the destination, where nothing is written yet."""
+    name = str(out / "many/x.bin")
+    target = pl.PartitionBy(str(out / "many"), key="a", file_path_provider=lambda _: name)
+    with pytest.raises(pl.exceptions.ComputeError, match=f"base path '{out}/many'; here .* must return paths relative"):
+        remote.prepare(pl.LazyFrame({"a": [1]}), "single_node").sink_ipc(target).await_result()
+    assert not list(out.iterdir())
+
+
+# --- the commit itself: any number of times, interrupted anywhere -------------------------------
+
+
+def staged_files(out: Path, attempt: str, rows: int = 6) -> tuple[list[str], CommitRequest]:
+    """An attempt that has written a file and a folder; their names, and what commits them."""
+    (marks := out / f"marks-{attempt}").mkdir()
+    run, plan = Run(attempt=attempt, marks=str(marks)), b""
+    for name, folder in (("one.csv", False), ("many", True)):
+        path = str(out / name).encode()
+        plan += (head := b"\xd9" + bytes([len(path)])) + path
+        run.sinks.add(path=path, offset=len(plan) - len(head + path), len=len(head + path), folder=folder)
+    _, (one, many) = destinations.stage(run, plan)
+    frame = pl.DataFrame({"a": range(rows)})
+    frame.write_csv(one.path)
+    frame.lazy().sink_csv(pl.PartitionBy(many.path, key="a"))
+    assert sorted(os.readlink(mark) for mark in marks.iterdir()) == sorted([one.path, many.path])
+    shutil.rmtree(marks)
+    return [one.path, *many.files()], CommitRequest(staged=[one.to_commit(), many.to_commit()])
+
+
+def test_commit_goes_on_where_it_was_interrupted(out: Path) -> None:
+    expected = sorted(["one.csv", *(f"many/a={i}/00000000.csv" for i in range(6))])
+    for done in range(8):
+        attempt = str(uuid.uuid4())
+        files, request = staged_files(out, attempt)
+        for file in files[:done]:  # one that came to nothing has renamed so many
+            rest = file.partition(f".floe-{attempt}.1/")[2]
+            target = out / "many" / rest if rest else out / "one.csv"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, target)
+        for _ in range(2):
+            destinations.commit(request)
+            assert tree(out) == expected
+
+
+def test_commit_knows_what_is_lost(out: Path) -> None:
+    """Though files of the same names are there, of another query."""
+    _, before = staged_files(out, str(uuid.uuid4()))
+    destinations.commit(before)
+    for victim in (0, -1):
+        files, request = staged_files(out, str(uuid.uuid4()))
+        os.unlink(files[victim])
+        with pytest.raises(destinations.LostError):
+            destinations.commit(request)
+
+
+def test_commit_removes_lost_attempts(out: Path) -> None:
+    lost, other = str(uuid.uuid4()), str(uuid.uuid4())
+    for attempt in (lost, other):
+        staged_files(out, attempt)
+    _, request = staged_files(out, str(uuid.uuid4()))
+    request.lost.append(lost)
+    destinations.commit(request)
+    assert {name.split(".floe-")[1][:36] for name in tree(out) if ".floe-" in name} == {other}
 
 
 def test_failed_query_leaves_nothing(remote: Remote, out: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import signal
 import urllib.error
 import urllib.request
@@ -304,6 +305,45 @@ def test_worker_dies_with_its_files(services: Start, remote_to: Connect, folder:
     assert stages == [(0, True), (1, True), (0, False), (1, False)]
     cluster.start_worker(victim)
     wait_until(lambda: not shuffled(cluster), "files between stages are deleted")
+
+
+def begin_folders(cluster: ServiceCluster, folder: Path) -> tuple[Any, Path, int]:
+    """Of several writers of folders one is done and one is slow: the query, the target, the slow worker."""
+    out = open_folder(folder / "out", 0o777)
+    target = pl.PartitionBy(str(out / "many"), key="k")
+    query = slow_end(folder).remote(cluster.context()).sink_parquet(target)
+    wait_until(lambda: runs_in(folder), "a writer is slow", 40 * SLOWNESS)
+    last = lambda: stages_of(cluster, newest(cluster)["id"])["stages"][-1]["run"]  # noqa: E731
+    wait_until(lambda: last()["tasks_done"] == 1, "the other one is done", 40 * SLOWNESS)
+    return query, out, worker_of(cluster, runs_in(folder)[0])
+
+
+def check_folders(query: Any, out: Path) -> None:
+    query.await_result()
+    expected = rows().group_by("k").agg(pl.col("v").sum()).collect()
+    assert sorted(p.name for p in out.iterdir()) == ["many"]
+    assert_same(pl.read_parquet(out / "many/*/00000000.parquet").select("k", "v"), expected, ordered=False)
+
+
+def test_a_writer_of_folders_dies(services: Start, folder: Path) -> None:
+    cluster = services(scheduler_extra=FORCED)
+    query, out, victim = begin_folders(cluster, folder)
+    cluster.stop_program(f"worker-{victim}", signal.SIGKILL)
+    check_folders(query, out)
+    steps = stages_of(cluster, newest(cluster)["id"])["steps"]
+    assert not any(step["given_up"] for step in steps) and steps[-1]["kind"] == "commit"
+
+
+def test_what_was_to_be_committed_is_lost(services: Start, folder: Path) -> None:
+    """As on the local disk of a worker that is gone: the query starts again."""
+    cluster = services(scheduler_extra=FORCED)
+    query, out, victim = begin_folders(cluster, folder)
+    for staged in out.glob(".floe-*"):
+        shutil.rmtree(staged)
+    cluster.stop_program(f"worker-{victim}", signal.SIGKILL)
+    check_folders(query, out)
+    steps = stages_of(cluster, newest(cluster)["id"])["steps"]
+    assert any(step["kind"] == "commit" and step["given_up"] for step in steps)
 
 
 def test_cancelled_query_leaves_no_files(services: Start, remote_to: Connect, folder: Path) -> None:
