@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "net/bearer.h"
+#include "net/http_log.h"
 #include "net/http_server.h"
 
 #include <errno.h>
@@ -135,6 +136,7 @@ static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status,
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status,
                               const char *text) {
+  http_log_answer(status);
   return queue(connection, status,
                MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
                                                MHD_RESPMEM_PERSISTENT));
@@ -200,13 +202,15 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 static rc listen_on(file_server *s, const file_server_config *c, err *e) {
   struct sockaddr_storage at = {0};
   TRY(http_address(c->host, c->port, &at, e));
-  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG |
+                   (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
   s->daemon = MHD_start_daemon(
-      flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_THREAD_POOL_SIZE,
-      (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)IDLE_SECONDS, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG,
-      MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
+      flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, http_log_peer, NULL,
+      MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
+      MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+      (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+      MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_NOTIFY_CONNECTION,
+      on_connection, NULL, MHD_OPTION_END);
   if (s->daemon) return RC_OK;
   return ERR(e, RC_UNAVAILABLE, "cannot listen on http %s:%d; is another program using the port?",
              c->host, c->port);

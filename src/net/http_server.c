@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/http_log.h"
 #include "net/http_tls.h"
 
 #include <arpa/inet.h>
@@ -76,6 +77,7 @@ static enum MHD_Result send_reply(http_server *s, struct MHD_Connection *connect
   unsigned status;
   struct MHD_Response *response = respond(s, connection, reply, &status);
   if (!response) return MHD_NO;
+  http_log_answer(status);
   for (size_t i = 0; i < sizeof HEADERS / sizeof *HEADERS; i++)
     MHD_add_response_header(response, HEADERS[i][0], HEADERS[i][1]);
   if (status == MHD_HTTP_UNAUTHORIZED)
@@ -187,17 +189,18 @@ static rc start(http_server *s, const http_server_config *c, err *e) {
   struct sockaddr_storage at = {0};
   TRY(http_address(c->host, c->port, &at, e));
   unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
-                   (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+                   MHD_USE_ERROR_LOG | (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
   struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
   if (c->certificate_file) {
     TRY(http_tls_new(c->certificate_file, c->key_file, &s->tls, e));
     flags |= MHD_USE_TLS;
   }
-  s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &at,
-                               MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-                               MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-                               MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_ARRAY,
-                               s->tls ? http_tls_options(s->tls) : none, MHD_OPTION_END);
+  s->daemon =
+      MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
+                       http_log_peer, NULL, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_CONNECTION_LIMIT,
+                       (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+                       (unsigned)IDLE_SECONDS, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+                       MHD_OPTION_ARRAY, s->tls ? http_tls_options(s->tls) : none, MHD_OPTION_END);
   if (!s->daemon)
     return ERR(e, RC_UNAVAILABLE, "cannot listen on http %s:%d; is another program using the port?",
                c->host, c->port);

@@ -33,7 +33,7 @@ class Made:
 
 def made(folder: Path, megabytes: int, parts: int) -> Made:
     """Each part is a task that reads a few numbers and writes its share of the bytes."""
-    seeds = max(1, megabytes * MB // (parts * SEED_ROWS * ROW_BYTES))
+    seeds = -(-megabytes * MB // (parts * SEED_ROWS * ROW_BYTES))  # rounded up
     paths = [folder / f"{part}.parquet" for part in range(parts)]
     for part, path in enumerate(paths):
         pl.select(seed=pl.int_range(part * seeds, (part + 1) * seeds)).write_parquet(path)
