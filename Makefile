@@ -7,7 +7,7 @@ BUILD ?= build
 # One folder for each Polars version: its environment runs queries, and here also the client.
 RUNTIMES = .runtimes/polars-$(polars)/.ready .runtimes/polars-$(old_polars)/.ready
 
-.PHONY: help deps runtimes test-deps build quickstart stop test image chart-repo conformance faults reference fuzz bench soak format clean
+.PHONY: help deps runtimes test-deps build quickstart stop test image chart-repo conformance faults kube reference fuzz bench soak format clean
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -73,6 +73,9 @@ conformance: test-deps runtimes $(OLDER) $(AZURITE)/node_modules/.bin/azurite-bl
 	@ninja -C build-asan --quiet
 	@meson test -C build-asan --no-rebuild --print-errorlogs --suite conformance
 	@FLOE_AZURITE=$(AZURITE)/node_modules/.bin/azurite-blob tests/run --lane conformance cluster
+
+kube: test-deps runtimes ## the published page on a real Kubernetes: FLOE_KUBEBOX= or KUBECONFIG= (see tests/kube/story.py)
+	@tests/kube/story.py
 
 faults: test-deps runtimes ## faults at many moments, for some minutes
 	@tests/run --lane faults cluster

@@ -114,7 +114,10 @@ def write_layer(out: IO[bytes], options: argparse.Namespace) -> None:
 
 def digest(file: IO[bytes]) -> str:
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    total = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        total.update(piece)
+    return total.hexdigest()
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def passes(kind: str, host: str, port: int) -> bool:
             return s.connect_ex((host, port)) == 0
     with grpc.insecure_channel(f"{host}:{port}") as channel:
         try:
-            return channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=2) == b"\x08\x01"
+            return bool(channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=2) == b"\x08\x01")
         except grpc.RpcError:
             return False
 

@@ -73,7 +73,8 @@ class Pod:
 
     @property
     def container(self) -> Object:
-        return self.spec["containers"][0]
+        found: Object = self.spec["containers"][0]
+        return found
 
     @property
     def log(self) -> Path:
