@@ -46,17 +46,21 @@ static void free_copy(void *arg) {
   free(c);
 }
 
+static uint64_t bytes_of(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 /* On the store's thread. Without a name from the beginning to be read: nothing can be left. */
 static void make(store_question *q, database *d) {
   copy *c = LIST_ENTRY(q, copy, question);
   sqlite3_stmt *s = database_prepare(d, "VACUUM INTO ?");
   if (!s) return;
   sqlite3_bind_text(s, 1, c->path, -1, SQLITE_STATIC);
-  struct stat st;
   bool made = sqlite3_step(s) == SQLITE_DONE;
   sqlite3_finalize(s);
   c->fd = made ? open(c->path, O_RDONLY | O_CLOEXEC) : -1;
-  if (c->fd >= 0 && !fstat(c->fd, &st)) c->bytes = (uint64_t)st.st_size;
+  if (c->fd >= 0) c->bytes = bytes_of(c->fd);
   unlink(c->path);
 }
 

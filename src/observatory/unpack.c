@@ -38,7 +38,7 @@ static json_t *floating(const msgpack_token *t) {
 
 static rc array(msgpack *m, uint64_t n, unsigned depth, json_t *out, err *e) {
   for (; n; n--) {
-    json_t *item;
+    json_t *item = NULL;
     TRY(value(m, depth, &item, e));
     json_array_append_new(out, item);
   }
@@ -48,7 +48,7 @@ static rc array(msgpack *m, uint64_t n, unsigned depth, json_t *out, err *e) {
 static rc map(msgpack *m, uint64_t n, unsigned depth, json_t *out, err *e) {
   for (; n; n--) {
     msgpack_token key;
-    json_t *item;
+    json_t *item = NULL;
     TRY(msgpack_next(m, &key, e));
     if (key.kind != MSGPACK_STR) return ERR(e, RC_INVALID, "expected text as a map's key");
     TRY(value(m, depth, &item, e));
