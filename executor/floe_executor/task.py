@@ -90,16 +90,17 @@ class Plan:
             os.close(self._fd)
 
 
-def run(request: Run, plan: Plan, interrupt: Interrupt, watch: Watch) -> Done:
+def run(request: Run, plan: Plan, interrupt: Interrupt, watch: Watch | None = None) -> Done:
     done = Done(task=request.task)
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
     engine = ENGINES.get(request.engine, "streaming")
-    if request.profile:
-        watch.begin(request.task)
-        engine = watch.engine(engine)
-    _, error = interrupt.guard(lambda: execute(request, plan, engine, done))
-    if request.profile:
-        done.profile.CopyFrom(watch.end())
+    watched = watch if request.profile else None
+    if watched:
+        watched.begin(request.task)
+        engine = watched.engine(engine)
+    _, error = interrupt.guard(lambda: execute(request, plan, done, engine))
+    if watched:
+        done.profile.CopyFrom(watched.end())
     done.run_us = (time.perf_counter_ns() - wall) // 1000
     done.cpu_us = (time.process_time_ns() - cpu) // 1000
     done.ok = error is None
@@ -111,7 +112,7 @@ def run(request: Run, plan: Plan, interrupt: Interrupt, watch: Watch) -> Done:
     return done
 
 
-def execute(request: Run, plan: Plan, engine: Any, done: Done) -> None:
+def execute(request: Run, plan: Plan, done: Done, engine: Any = "streaming") -> None:
     how = {"engine": engine, "optimizations": optimizations(request)}
     if request.call:
         done.answer = CALLS[request.call](plan.read(), how)
