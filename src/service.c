@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "metrics.h"
 #include "net/loop_watch.h"
 #include "observatory/observatory.h"
 #include "scheduler/scheduler.h"
@@ -35,6 +36,7 @@ typedef struct service {
   scheduler *scheduler;
   worker *worker;
   observatory *observatory;
+  metrics *metrics; /* NULL: not served */
   uv_signal_t signals[2];
   loop_watch watch;
   unsigned stopping; /* components that still close */
@@ -132,7 +134,8 @@ static rc start(service *s, err *e) {
   if (c->scheduler.enabled) TRY(start_scheduler(s, e));
   if (c->observatory.enabled) TRY(start_observatory(s, e));
   if (c->worker.enabled) TRY(worker_new(&s->loop, c, &s->worker, e));
-  return RC_OK;
+  metrics_parts parts = {s->scheduler, s->worker, s->observatory};
+  return metrics_new(&s->loop, c, parts, &s->metrics, e);
 }
 
 static void on_component_done(void *arg) {
@@ -146,7 +149,9 @@ static void stop(service *s) {
   LOG_INFO("stopping");
   for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&s->signals[i], NULL);
   loop_watch_stop(&s->watch);
-  s->stopping = (s->worker != NULL) + (s->observatory != NULL) + (s->scheduler != NULL);
+  s->stopping = (s->worker != NULL) + (s->observatory != NULL) + (s->scheduler != NULL) +
+                (s->metrics != NULL);
+  if (s->metrics) metrics_close(s->metrics, on_component_done, s);
   if (s->worker) worker_shutdown(s->worker, on_component_done, s);
   if (s->observatory) observatory_shutdown(s->observatory, on_component_done, s);
   if (s->scheduler) scheduler_shutdown(s->scheduler, on_component_done, s);

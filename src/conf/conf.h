@@ -122,6 +122,7 @@ typedef struct conf {
 
   struct {
     bool enabled, host_metrics; /* default true */
+    conf_address metrics;       /* host NULL: not served */
   } monitoring;
 
   struct {

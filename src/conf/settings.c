@@ -214,6 +214,9 @@ static const setting ROWS[] = {
 
     {"monitoring.enabled", 0, SETTING_BOOL, AT(monitoring.enabled), 0, 0, "true",
      "Tell the observatory of tasks and plans, and of this process and its host."},
+    {"monitoring.metrics.bind_addr", 0, SETTING_ADDRESS, AT(monitoring.metrics), ANY,
+     "Where Prometheus reads `/metrics` of this process. Not set: nowhere; the observatory's are on "
+     "its REST API, too."},
     {"monitoring.host_metrics.enabled", 0, SETTING_BOOL, AT(monitoring.host_metrics), 0, 0, "true",
      "Observe the host: CPU, memory, network, disk."},
     {"monitoring.host_metrics.disk_usage_metrics", 0, SETTING_BOOL, LATER, ANY,

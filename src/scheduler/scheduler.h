@@ -27,6 +27,7 @@ void scheduler_free(scheduler *s); /* after done */
 
 /* For the observatory: the workers as JSON text, owned by the caller. */
 char *scheduler_cluster_json(const scheduler *s);
+void scheduler_print_metrics(const scheduler *s, buf *out); /* for Prometheus */
 /* Queries that have changed since the last time: each as a packed profile.Report, valid during the
  * call. */
 typedef void scheduler_on_report(void *arg, const char *id, const uint8_t *report, size_t len);

@@ -5,6 +5,7 @@
  * same names where they say the same thing. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sched/states.h"
 #include "scheduler/internal.h"
 
 #include <cluster.pb-c.h>
@@ -182,4 +183,22 @@ char *views_query(const scheduler *s, const query *q) {
 char *views_stages(const query *q) {
   if (q->execution) return explain_stages(q->execution);
   return q->stages ? mem_strdup(q->stages) : NULL;
+}
+
+void scheduler_print_metrics(const scheduler *s, buf *out) {
+  size_t counts[QUERY_N_STATES] = {0}, at = 0;
+  unsigned workers = 0, slots = 0, busy = 0;
+  for (void *q; map_each(&s->queries, &at, &q);) counts[scheduler_info(s, q).state]++;
+  at = 0;
+  for (sched_worker_info w; sched_workers_each(s->sched, &at, &w); workers++)
+    slots += w.slots, busy += w.busy;
+  buf_puts(out, "# TYPE floe_queries gauge\n");
+  for (int i = 0; i < QUERY_N_STATES; i++)
+    buf_printf(out, "floe_queries{status=\"%s\"} %zu\n", status_name((sched_query_state)i),
+               counts[i]);
+  buf_printf(out,
+             "# TYPE floe_workers gauge\nfloe_workers %u\n"
+             "# TYPE floe_slots gauge\nfloe_slots %u\n"
+             "# TYPE floe_slots_busy gauge\nfloe_slots_busy %u\n",
+             workers, slots, busy);
 }

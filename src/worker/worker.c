@@ -227,6 +227,19 @@ void worker_shutdown(worker *w, void (*done)(void *), void *arg) {
   on_part_done(w);
 }
 
+void worker_print_metrics(const worker *w, buf *out) {
+  buf_printf(out,
+             "# TYPE floe_worker_slots gauge\nfloe_worker_slots %u\n"
+             "# TYPE floe_worker_running_tasks gauge\nfloe_worker_running_tasks %zu\n"
+             "# TYPE floe_worker_executors gauge\nfloe_worker_executors %zu\n"
+             "# TYPE floe_worker_executors_resident_bytes gauge\n"
+             "floe_worker_executors_resident_bytes %llu\n"
+             "# TYPE floe_reports_dropped_total counter\nfloe_reports_dropped_total %llu\n",
+             w->share.slots, pool_running(w->pool), pool_pids(w->pool, NULL, 0),
+             (unsigned long long)pool_resident_bytes(w->pool),
+             (unsigned long long)reports_dropped(w->reports));
+}
+
 void worker_free(worker *w) {
   if (!w) return;
   membership_free(w->membership);

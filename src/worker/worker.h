@@ -20,6 +20,7 @@ typedef struct worker worker;
 MUST_CHECK rc worker_new(uv_loop_t *loop, const conf *c, worker **out, err *e);
 /* Leaves the scheduler, ends tasks and executors; `done` when nothing is left on the loop. */
 void worker_shutdown(worker *w, void (*done)(void *), void *arg);
+void worker_print_metrics(const worker *w, buf *out); /* for Prometheus */
 void worker_free(worker *w); /* after done; NULL is fine */
 
 #endif

@@ -302,3 +302,27 @@ def test_what_is_not_there_is_said(services: Start) -> None:
     for path in ("query/nonsense", "query/nonsense/tasks", "query/nonsense/nodes", "workers/nobody/metrics", "nothing"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             get(cluster, path)
+
+
+
+def test_each_process_has_metrics(services: Start, remote_to: Connect) -> None:
+    cluster = services(workers=1)
+    cluster.stop_program("worker-0")
+    cluster.stop_program("scheduler")
+    ports = {name: cluster.ports.base + offset for name, offset in (("scheduler", 70), ("worker", 71))}
+    for name, port in ports.items():
+        cluster._extra[name] += f'\n[monitoring]\nmetrics.bind_addr = "127.0.0.1:{port}"'
+    cluster.start_scheduler()
+    cluster.start_worker(0)
+    wait_until(lambda: cluster.members() == {"worker-0"}, "the worker has joined", 15 * SLOWNESS)
+    remote_to(cluster).execute(pl.LazyFrame({"n": [1]}))
+
+    def metrics(name: str) -> dict[str, str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports[name]}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+    scheduler, worker = metrics("scheduler"), metrics("worker")
+    assert (scheduler["floe_workers"], scheduler["floe_slots"], scheduler['floe_queries{status="Success"}']) == ("1", "1", "1")
+    assert (worker["floe_worker_slots"], worker["floe_worker_running_tasks"]) == ("1", "0")
+    assert int(worker["floe_worker_executors"]) >= 1 and worker["floe_reports_dropped_total"] == "0"
