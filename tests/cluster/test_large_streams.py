@@ -48,7 +48,7 @@ def stopped_readers(cluster: ServiceCluster, folder: Path, seconds: float) -> No
     alone = statistics.median(timed(cluster.answers) for _ in range(5))
     with connected(cluster) as channel:
         readers = [Reader(channel, query) for _ in range(READERS)]
-        streams = [reader.get(0) for reader in readers if reader.poll_all()]
+        streams = [reader.get(0, seconds + 60) for reader in readers if reader.poll_all()]
         begun = [next(stream) for stream in streams]
         wait_until(lambda: not busy(cluster), "no slot is taken", 10 * SLOWNESS)
         lying = disk_bytes(cluster)
