@@ -167,7 +167,7 @@ def test_host_metrics_are_the_kernels(services: Start, remote_to: Connect) -> No
         wait_until(lambda: sample()["time_us"] > at + 3_000_000, "and one that began later", 15 * SLOWNESS)
         shown = sample()
         assert before <= shown["cpu_us_total"] <= cpu_us(process)
-    assert shown["resident_bytes"] == pytest.approx(resident(process), rel=0.1)
+    wait_until(lambda: sample()["resident_bytes"] == pytest.approx(resident(process), rel=0.1), "as resident", 10 * SLOWNESS)
     executors = {p.pid for p in cluster.executors(0)}
     assert {x["pid"] for x in shown["executors"]} == executors
     assert all(x["peak_bytes"] >= x["resident_bytes"] > 10_000_000 for x in shown["executors"])

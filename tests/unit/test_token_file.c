@@ -11,20 +11,21 @@
 
 /* printf %s hashed-0123456789 | sha256sum */
 #define HASH "41c20dc337006b142b598a1afd823c38abfe8ebeb68d23805f61c05b8bf73968"
+#define HASHED "sha256:" HASH
 
 static void users_and_their_tokens(void **state) {
   (void)state;
   static const char text[] =
       "# two of alice\n\nalice token-0123456789\r\n\talice\tother-0123456789\n"
-      "bob sha256:" HASH;
+      "bob " HASHED;
   token_file *f;
   err e = {0};
   if (token_file_parse(text, sizeof text - 1, &f, &e) != RC_OK) fail_msg("%s", e.text);
   assert_string_equal(token_file_user(f, "token-0123456789"), "alice");
   assert_string_equal(token_file_user(f, "other-0123456789"), "alice");
   assert_string_equal(token_file_user(f, "hashed-0123456789"), "bob");
-  static const char *const nobodys[] = {"",      "token-012345678", "token-01234567890",
-                                        "alice", "sha256:" HASH,    HASH};
+  static const char *const nobodys[] = {
+      "", "token-012345678", "token-01234567890", "alice", HASHED, HASH};
   for (size_t i = 0; i < sizeof nobodys / sizeof *nobodys; i++)
     assert_null(token_file_user(f, nobodys[i]));
   token_file_free(f);
