@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "metrics.h"
 #include "net/loop_watch.h"
+#include "net/peer_access.h"
 #include "observatory/observatory.h"
 #include "scheduler/scheduler.h"
 #include "worker/worker.h"
@@ -32,6 +33,7 @@ extern char **environ;
 typedef struct service {
   uv_loop_t loop;
   conf *conf;
+  peer_access access;
   auth *client_auth, *rest_auth; /* NULL: everybody may ask; rest_auth: nothing of its own */
   scheduler *scheduler;
   worker *worker;
@@ -109,7 +111,7 @@ static rc start_scheduler(service *s, err *e) {
   TRY(auth_new(&s->loop, &s->conf->scheduler.client_auth, &s->client_auth, e));
   if (s->client_auth && !s->conf->scheduler.client_tls.certificate_key_file)
     LOG_WARN("users' tokens reach 5051 in the clear; set scheduler.client_service.connection.tls");
-  return scheduler_new(&s->loop, s->conf, s->client_auth, &s->scheduler, e);
+  return scheduler_new(&s->loop, s->conf, &s->access, s->client_auth, &s->scheduler, e);
 }
 
 static void serve_result(const void *s, const http_request *request, http_reply *reply) {
@@ -120,8 +122,19 @@ static rc start_observatory(service *s, err *e) {
   observatory_source source = {0};
   if (s->scheduler) source = (observatory_source){cluster_json, tell, serve_result, s->scheduler};
   TRY(auth_new(&s->loop, &s->conf->observatory.rest_auth, &s->rest_auth, e));
-  return observatory_new(&s->loop, s->conf, s->rest_auth ? s->rest_auth : s->client_auth, &source,
-                         &s->observatory, e);
+  return observatory_new(&s->loop, s->conf, &s->access,
+                         s->rest_auth ? s->rest_auth : s->client_auth, &source, &s->observatory, e);
+}
+
+static rc open_access(service *s, err *e) {
+  const conf *c = s->conf;
+  s->access = (peer_access){.token = c->cluster.token,
+                            .certificate_file = c->cluster.tls.certificate_key_file,
+                            .key_file = c->cluster.tls.private_key_file,
+                            .ca_file = c->cluster.ca_file,
+                            .name = c->cluster.server_name};
+  rc r = peer_access_open(&s->access, e);
+  return r == RC_OK ? r : err_prefix(e, r, "cluster.tls: ");
 }
 
 static rc start(service *s, err *e) {
@@ -131,9 +144,10 @@ static rc start(service *s, err *e) {
                "nothing is enabled; set scheduler.enabled, worker.enabled or observatory.enabled");
   if (!c->cluster.token)
     LOG_WARN("no cluster.token: every program that reaches 5050 and 5052 can join or run tasks");
+  TRY(open_access(s, e));
   if (c->scheduler.enabled) TRY(start_scheduler(s, e));
   if (c->observatory.enabled) TRY(start_observatory(s, e));
-  if (c->worker.enabled) TRY(worker_new(&s->loop, c, &s->worker, e));
+  if (c->worker.enabled) TRY(worker_new(&s->loop, c, &s->access, &s->worker, e));
   metrics_parts parts = {s->scheduler, s->worker, s->observatory};
   return metrics_new(&s->loop, c, parts, &s->metrics, e);
 }
@@ -188,6 +202,7 @@ static int run(service *s) {
   scheduler_free(s->scheduler);
   auth_free(s->client_auth);
   auth_free(s->rest_auth);
+  peer_access_close(&s->access);
   uv_loop_close(&s->loop);
   return r == RC_OK && !s->stopping ? 0 : 1;
 }

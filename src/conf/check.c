@@ -116,6 +116,17 @@ static rc check_tls(const conf_tls *tls, const char *service, err *e) {
              service, tls->private_key_file ? "private_key_file" : "certificate_key_file");
 }
 
+static rc check_cluster_tls(const conf *c, err *e) {
+  const conf_tls *tls = &c->cluster.tls;
+  int n = !!tls->certificate_key_file + !!tls->private_key_file + !!c->cluster.ca_file;
+  if (n == 3 || (n == 0 && !c->cluster.server_name)) return RC_OK;
+  return ERR(
+      e, RC_INVALID,
+      "cluster.tls: expected certificate_key_file, private_key_file and ca_file, found %d of "
+      "them",
+      n);
+}
+
 static bool scheme_fits(const conf_location *l) {
   static const char *const schemes[][6] = {
       [CONF_LOCATION_S3] = {"s3://", "s3a://"},
@@ -151,6 +162,7 @@ static rc check_location(const conf_location *l, const char *key, err *e) {
 rc check_conf(conf *c, buf *notices, err *e) {
   TRY(check_token(c, notices, e));
   TRY(check_addresses(c, e));
+  TRY(check_cluster_tls(c, e));
   TRY(check_tls(&c->scheduler.client_tls, "scheduler.client_service", e));
   TRY(check_tls(&c->observatory.rest_tls, "observatory.rest_api.service", e));
   TRY(check_location(&c->scheduler.anonymous_results, "scheduler.anonymous_result_location", e));

@@ -70,6 +70,8 @@ typedef struct conf {
     char *token; /* from cluster.token or the file at cluster.token_file; NULL: none */
     char *token_file;
     bool require_token;
+    conf_tls tls; /* of 5050, 5049, 5052 and 5053; with … */
+    char *ca_file, *server_name;
   } cluster;
 
   struct {

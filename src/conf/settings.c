@@ -40,6 +40,16 @@ static const setting ROWS[] = {
      "A file that holds the token, instead of `cluster.token`."},
     {"cluster.require_token", 0, SETTING_BOOL, AT(cluster.require_token), 0, 0, "false",
      "Refuse to start without a token."},
+    {"cluster.tls.certificate_key_file", 0, SETTING_TEXT, AT(cluster.tls.certificate_key_file), ANY,
+     "PEM file with the certificate chain of this process; with `private_key_file` and `ca_file`, all "
+     "ports that only the cluster uses (5050, 5049, 5052, 5053) speak TLS."},
+    {"cluster.tls.private_key_file", 0, SETTING_TEXT, AT(cluster.tls.private_key_file), ANY,
+     "PEM file with the private key."},
+    {"cluster.tls.ca_file", 0, SETTING_TEXT, AT(cluster.ca_file), ANY,
+     "PEM file with the certificates of the authority that certificates of this cluster are of."},
+    {"cluster.tls.server_name", 0, SETTING_TEXT, AT(cluster.server_name), ANY,
+     "The name that all certificates of the cluster bear. Not set: each must bear the address by which "
+     "its process is reached."},
 
     {"scheduler.enabled", 0, SETTING_BOOL, AT(scheduler.enabled), 0, 0, "false",
      "Run the scheduler in this process."},

@@ -11,7 +11,7 @@
 #define FLOE_FLIGHT_FLIGHT_H
 
 #include "base/id.h"
-#include "net/grpc_server.h"
+#include "net/peer_access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ typedef struct flight_result flight_result;
 
 typedef struct flight_config {
   uv_loop_t *loop;
-  const char *token; /* for the workers' 5053; NULL: none; borrowed */
+  const peer_access *access; /* to the workers' 5053; borrowed */
   void *arg;
   /* May the caller have the rows of this query? False: the call has its answer. */
   bool (*may_read)(void *arg, grpc_call *call, query_id id);

@@ -29,7 +29,7 @@ typedef struct sending {
   flight_result *result; /* NULL: gone, nothing is sent any more */
   uint32_t part;
   char *url;
-  const char *token;
+  const peer_access *access;
   uint64_t bytes, at; /* of the part; those that were read */
   grpc_call *call;    /* a reference */
   framing framing;
@@ -105,7 +105,7 @@ static void on_drain(grpc_call *call, void *arg) {
 static void read_window(uv_work_t *work) {
   sending *s = work->data;
   store_get get = {.url = s->url,
-                   .token = s->token,
+                   .access = s->access,
                    .bytes = s->window_len,
                    .memory = s->window,
                    .first = s->at};
@@ -200,7 +200,7 @@ static void begin(flight_result *r, uint32_t part, grpc_call *call) {
   s->result = r;
   s->part = part;
   s->url = mem_strdup(r->parts[part].url);
-  s->token = r->flight->config.token;
+  s->access = r->flight->config.access;
   s->bytes = r->parts[part].bytes;
   s->call = grpc_call_ref(call);
   s->framing.schema = r->schema.data;

@@ -10,6 +10,7 @@
 #include "base/tree.h"
 #include "net/bearer.h"
 #include "net/http_log.h"
+#include "net/http_tls.h"
 #include "net/http_server.h"
 
 #include <errno.h>
@@ -40,7 +41,8 @@ typedef struct root {
 
 struct file_server {
   struct MHD_Daemon *daemon;
-  char *token; /* owned; NULL: none */
+  char *token;   /* owned; NULL: none */
+  http_tls *tls; /* NULL: none */
   uv_mutex_t mutex;
   root roots[MOST_ROOTS]; /* under the mutex, as is … */
   size_t n_roots;
@@ -195,8 +197,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
  */
 static void on_connection(void *arg, struct MHD_Connection *connection, void **state,
                           enum MHD_ConnectionNotificationCode what) {
-  (void)arg, (void)connection, (void)state;
-  if (what == MHD_CONNECTION_NOTIFY_STARTED) setpriority(PRIO_PROCESS, 0, NICE);
+  (void)connection;
+  if (what != MHD_CONNECTION_NOTIFY_STARTED) return;
+  setpriority(PRIO_PROCESS, 0, NICE);
+  *state = arg;
 }
 
 static rc listen_on(file_server *s, const file_server_config *c, err *e) {
@@ -204,13 +208,18 @@ static rc listen_on(file_server *s, const file_server_config *c, err *e) {
   TRY(http_address(c->host, c->port, &at, e));
   unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG |
                    (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+  const peer_access *access = c->access;
+  if (access && access->certificate_file) {
+    TRY(http_tls_new(access->certificate_file, access->key_file, &s->tls, e));
+    flags |= MHD_USE_TLS;
+  }
   s->daemon = MHD_start_daemon(
       flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, http_log_peer, NULL,
       MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
       MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
       (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
       MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_NOTIFY_CONNECTION,
-      on_connection, NULL, MHD_OPTION_END);
+      on_connection, s->tls, MHD_OPTION_ARRAY, http_tls_options(s->tls), MHD_OPTION_END);
   if (s->daemon) return RC_OK;
   return ERR(e, RC_UNAVAILABLE, "cannot listen on http %s:%d; is another program using the port?",
              c->host, c->port);
@@ -238,7 +247,8 @@ static rc start(file_server *s, const file_server_config *c, err *e) {
 rc file_server_new(const file_server_config *config, file_server **out, err *e) {
   file_server *s = NEW(file_server);
   uv_mutex_init(&s->mutex);
-  s->token = config->token ? mem_strdup(config->token) : NULL;
+  const char *token = config->access ? config->access->token : NULL;
+  s->token = token ? mem_strdup(token) : NULL;
   rc r = start(s, config, e);
   if (r == RC_OK)
     *out = s;
@@ -259,6 +269,7 @@ void file_server_free(file_server *s) {
     free(s->roots[i].folder);
   }
   uv_mutex_destroy(&s->mutex);
+  http_tls_free(s->tls);
   free(s->token);
   free(s);
 }

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  *   GET <prefix><path>  →  the bytes in chunks, then the trailer `X-Floe-Xxh3: <16 hex digits>`,
- * the XXH3-64 of what was sent. With `Range: bytes=<first>-<last>` it is that part of the file (206),
- * or 416 when the file ends before it.
+ * the XXH3-64 of what was sent. With `Range: bytes=<first>-<last>` it is that part of the file
+ * (206), or 416 when the file ends before it.
  *
  * A path has plain parts only, and no part of it may be a link. It has a few threads of its own for
  * all connections (epoll) and touches no loop. Bounded: connections, idle time and memory for
@@ -12,6 +12,7 @@
 #define FLOE_NET_FILE_SERVER_H
 
 #include "base/err.h"
+#include "net/peer_access.h"
 
 #define FILE_SERVER_CHECKSUM "X-Floe-Xxh3"
 
@@ -22,7 +23,7 @@ typedef struct file_server_config { /* copied */
   int port;                         /* 0: any that is free */
   const char *prefix;               /* "/shuffle/" */
   const char *folder;
-  const char *token; /* NULL: none; else requests need it as a Bearer */
+  const peer_access *access; /* its token as a Bearer; its certificate; NULL: neither */
 } file_server_config;
 
 /* Another folder, which may not exist yet; of a prefix, the last one given. At any time. */

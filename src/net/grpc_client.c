@@ -63,7 +63,7 @@ static rc connect_channel(grpc_channel *ch, err *e) {
   h2_conn_config config = {
       .loop = ch->loop,
       .tls = ch->cfg.tls,
-      .host = ch->cfg.host,
+      .host = ch->cfg.tls_name ? ch->cfg.tls_name : ch->cfg.host,
       .max_header_bytes = HEADER_BYTES_MOST,
       .handshake_ms = ch->cfg.connect_ms,
       .keepalive_ms = ch->cfg.keepalive_ms,

@@ -23,9 +23,10 @@ typedef struct grpc_request grpc_request;
 typedef struct grpc_channel_config {
   const char *host; /* name or literal address; names are resolved at each connect; copied */
   int port;
-  SSL_CTX *tls;        /* NULL: h2c; borrowed */
-  const char *token;   /* sent as `authorization: Bearer`; NULL: none; copied */
-  unsigned connect_ms; /* 0: 5 s */
+  SSL_CTX *tls;         /* NULL: h2c; borrowed */
+  const char *tls_name; /* whom the certificate must name; NULL: the host; borrowed */
+  const char *token;    /* sent as `authorization: Bearer`; NULL: none; copied */
+  unsigned connect_ms;  /* 0: 5 s */
   unsigned
       keepalive_ms; /* PING while calls are open; 0: 10 s; no ACK within the same time: closed */
 } grpc_channel_config;

@@ -185,22 +185,27 @@ rc http_address(const char *host, int port, struct sockaddr_storage *out, err *e
   return ERR(e, RC_INVALID, "http: expected a literal address to listen on, found \"%s\"", host);
 }
 
+static void on_connection(void *tls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what) {
+  (void)connection;
+  if (what == MHD_CONNECTION_NOTIFY_STARTED) *context = tls;
+}
+
 static rc start(http_server *s, const http_server_config *c, err *e) {
   struct sockaddr_storage at = {0};
   TRY(http_address(c->host, c->port, &at, e));
   unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
                    MHD_USE_ERROR_LOG | (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
-  struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
   if (c->certificate_file) {
     TRY(http_tls_new(c->certificate_file, c->key_file, &s->tls, e));
     flags |= MHD_USE_TLS;
   }
-  s->daemon =
-      MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
-                       http_log_peer, NULL, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_CONNECTION_LIMIT,
-                       (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-                       (unsigned)IDLE_SECONDS, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
-                       MHD_OPTION_ARRAY, s->tls ? http_tls_options(s->tls) : none, MHD_OPTION_END);
+  s->daemon = MHD_start_daemon(
+      flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, http_log_peer, NULL,
+      MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_THREAD_STACK_SIZE,
+      (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s->tls, MHD_OPTION_ARRAY,
+      http_tls_options(s->tls), MHD_OPTION_END);
   if (!s->daemon)
     return ERR(e, RC_UNAVAILABLE, "cannot listen on http %s:%d; is another program using the port?",
                c->host, c->port);

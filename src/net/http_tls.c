@@ -13,7 +13,6 @@
 #include <openssl/ssl.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <uv.h>
 
 enum { MAX_PEM_BYTES = 1024 * 1024, MAX_CHAIN = 16 };
@@ -22,7 +21,7 @@ struct http_tls {
   tls_files files;
   uv_mutex_t mutex;
   gnutls_datum_t certificate, key; /* PEM; under the mutex */
-  struct MHD_OptionItem options[3];
+  struct MHD_OptionItem options[2];
 };
 
 static rc read_pem(const char *path, gnutls_datum_t *out, err *e) {
@@ -81,21 +80,13 @@ static int on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_
   return failed;
 }
 
-static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
-                          enum MHD_ConnectionNotificationCode what) {
-  (void)connection;
-  if (what == MHD_CONNECTION_NOTIFY_STARTED) *context = cls;
-}
-
 rc http_tls_new(const char *cert_file, const char *key_file, http_tls **out, err *e) {
   http_tls *t = NEW(http_tls);
   tls_files_init(&t->files, cert_file, key_file);
   uv_mutex_init(&t->mutex);
-  struct MHD_OptionItem options[] = {
-      {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(intptr_t)on_handshake},
-      {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, t},
-      {MHD_OPTION_END, 0, NULL}};
-  memcpy(t->options, options, sizeof options);
+  t->options[0] =
+      (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(intptr_t)on_handshake};
+  t->options[1] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
   rc r = load(t, e);
   if (r == RC_OK)
     *out = t;
@@ -105,7 +96,8 @@ rc http_tls_new(const char *cert_file, const char *key_file, http_tls **out, err
 }
 
 struct MHD_OptionItem *http_tls_options(http_tls *t) {
-  return t->options;
+  static struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+  return t ? t->options : none;
 }
 
 void http_tls_free(http_tls *t) {

@@ -13,7 +13,8 @@
 typedef struct http_tls http_tls;
 
 MUST_CHECK rc http_tls_new(const char *cert_file, const char *key_file, http_tls **out, err *e);
-/* Options of a daemon that are to be given with `t`; the array lives as long as `t`. */
+/* Options of a daemon, none for NULL; the array lives as long as `t`. The daemon must make `t` the
+ * socket context of each of its connections (MHD_OPTION_NOTIFY_CONNECTION). */
 struct MHD_OptionItem *http_tls_options(http_tls *t);
 void http_tls_free(http_tls *t); /* NULL is fine; when the daemon has stopped */
 

@@ -134,8 +134,8 @@ outbox *outbox_new(const outbox_config *config) {
   outbox *o = NEW(outbox);
   o->config = *config;
   list_init(&o->items);
-  grpc_channel_config channel = {
-      .host = config->host, .port = config->port, .token = config->token};
+  grpc_channel_config channel = {.host = config->host, .port = config->port};
+  peer_access_call(config->access, &channel);
   o->channel = grpc_channel_new(config->loop, &channel);
   uv_timer_init(config->loop, &o->timer);
   o->timer.data = o;

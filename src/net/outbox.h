@@ -8,6 +8,8 @@
 #ifndef FLOE_NET_OUTBOX_H
 #define FLOE_NET_OUTBOX_H
 
+#include "net/peer_access.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -18,9 +20,9 @@ typedef struct outbox_config {
   uv_loop_t *loop;
   const char *host; /* copied */
   int port;
-  const char *token; /* NULL: none; copied */
-  const char *path;  /* of a unary method; borrowed */
-  const char *what;  /* who is reached there, for the log; borrowed */
+  const peer_access *access; /* borrowed */
+  const char *path;          /* of a unary method; borrowed */
+  const char *what;          /* who is reached there, for the log; borrowed */
   unsigned period_ms;
   size_t most_bytes;         /* that wait; an item has at most OUTBOX_MOST_ITEM */
   void (*before)(void *arg); /* each period, to put what is worth it; may be NULL */

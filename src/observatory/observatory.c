@@ -9,13 +9,13 @@
 
 enum { GRACE_MS = 1000 };
 
-static rc start_intake(observatory *o, err *e) {
+static rc start_intake(observatory *o, const peer_access *access, err *e) {
   const conf_address *at = &o->conf->observatory.service;
   grpc_server_config config = {.methods = INTAKE_METHODS,
                                .n_methods = N_INTAKE_METHODS,
-                               .token = o->conf->cluster.token,
                                .limits = {.max_connections = 4096},
                                .user = o};
+  peer_access_serve(access, &config);
   o->intake = grpc_server_new(o->loop, &config);
   rc r = grpc_server_listen(o->intake, at->host, at->port, e);
   return r == RC_OK ? r : err_prefix(e, r, "observatory.service.bind_addr: ");
@@ -39,8 +39,8 @@ static void ignore(void *arg) {
   (void)arg;
 }
 
-rc observatory_new(uv_loop_t *loop, const conf *c, auth *a, const observatory_source *source,
-                   observatory **out, err *e) {
+rc observatory_new(uv_loop_t *loop, const conf *c, const peer_access *access, auth *a,
+                   const observatory_source *source, observatory **out, err *e) {
   observatory *o = NEW(observatory);
   o->loop = loop;
   o->conf = c;
@@ -56,7 +56,7 @@ rc observatory_new(uv_loop_t *loop, const conf *c, auth *a, const observatory_so
                              .most_bytes = c->observatory.database_bytes,
                              .ends_orphans = source->tell != NULL};
   o->store = store_new(loop, &history);
-  rc r = start_intake(o, e);
+  rc r = start_intake(o, access, e);
   if (r == RC_OK) r = start_rest(o, e);
   if (r == RC_OK)
     *out = o;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "net/http_server.h"
+#include "net/peer_access.h"
 
 #include <stdint.h>
 #include <uv.h>
@@ -29,7 +30,7 @@ typedef struct observatory_source {  /* zeroed: there is no scheduler here */
 } observatory_source;
 
 /* `c` and `a` (NULL: everybody may look) are borrowed. */
-MUST_CHECK rc observatory_new(uv_loop_t *loop, const conf *c, auth *a,
+MUST_CHECK rc observatory_new(uv_loop_t *loop, const conf *c, const peer_access *access, auth *a,
                               const observatory_source *source, observatory **out, err *e);
 void observatory_print_metrics(observatory *o, buf *out); /* for Prometheus */
 /* `done` is called from the loop; the observatory is gone then. */

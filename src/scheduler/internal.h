@@ -45,19 +45,20 @@ struct scheduler {
   const conf *conf;
   auth *auth; /* NULL: everybody may ask */
   sched *sched;
-  location *results; /* NULL: every query needs a sink of its own */
+  location *results;      /* NULL: every query needs a sink of its own */
   signing_digest url_key; /* of what clients read on 3001 */
   flight *flight;
   list streams; /* of stream */
+  const peer_access *peer_access;
   SSL_CTX *client_tls;
   grpc_server *client_server, *worker_server;
   uv_timer_t tick;
-  map queries;          /* query_id → query */
-  list newest;          /* the same, in the order they came */
-  list changed;         /* of these, since the observatory was told */
+  map queries;                /* query_id → query */
+  list newest;                /* the same, in the order they came */
+  list changed;               /* of these, since the observatory was told */
   struct outbox *observatory; /* NULL: nobody is told */
-  map peers;            /* instance_id → peer */
-  map attempts;         /* attempt_id → attempt (dispatch.c) */
+  map peers;                  /* instance_id → peer */
+  map attempts;               /* attempt_id → attempt (dispatch.c) */
   list ended;           /* queries whose head and errors are kept, oldest first (retention.c) */
   size_t kept_bytes;    /* of these */
   list plans;           /* queries that have ended, of whose plans something is kept (plans.c) */

@@ -93,8 +93,8 @@ typedef struct query {
   plan_sinkless sinkless;
   int python_minor, python_micro;
   query_times times;
-  int failed_stage; /* -1: none */
-  query_totals totals; /* once it is over */
+  int failed_stage;     /* -1: none */
+  query_totals totals;  /* once it is over */
   sched_query_info end; /* how it ended, once times.ended_us is set: sched/ may have forgotten it */
   list all_link;        /* in scheduler.newest */
   list changed_link;    /* in scheduler.changed */

@@ -195,8 +195,8 @@ static rc start(scheduler *s, err *e) {
   if (tls->certificate_key_file)
     TRY(tls_server_context(tls->certificate_key_file, tls->private_key_file, NULL, &s->client_tls,
                            e));
-  grpc_server_config workers = {
-      .methods = WORKER_METHODS, .n_methods = N_WORKER_METHODS, .token = c->cluster.token};
+  grpc_server_config workers = {.methods = WORKER_METHODS, .n_methods = N_WORKER_METHODS};
+  peer_access_serve(s->peer_access, &workers);
   grpc_server_config clients = {.methods = CLIENT_METHODS,
                                 .n_methods = N_CLIENT_METHODS,
                                 .authorize = access_authorize,
@@ -215,10 +215,12 @@ static void on_read_ended(void *arg) {
   scheduler_check_done(arg);
 }
 
-rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler **out, err *e) {
+rc scheduler_new(uv_loop_t *loop, const conf *c, const peer_access *access, auth *a,
+                 scheduler **out, err *e) {
   scheduler *s = NEW(scheduler);
   s->loop = loop;
   s->conf = c;
+  s->peer_access = access;
   s->auth = a;
   uv_timer_init(loop, &s->tick);
   s->tick.data = s;
@@ -229,7 +231,7 @@ rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler **out, err *
   list_init(&s->deletions);
   list_init(&s->streams);
   flight_config streams = {.loop = loop,
-                           .token = c->cluster.token,
+                           .access = access,
                            .arg = s,
                            .may_read = may_read,
                            .on_read_ended = on_read_ended};

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "net/http_server.h"
+#include "net/peer_access.h"
 
 #include <stdint.h>
 #include <uv.h>
@@ -19,7 +20,8 @@ typedef struct scheduler scheduler;
 
 /* Listens on both ports. `c` and `a` (NULL: everybody may ask) are borrowed and outlive the
  * scheduler. */
-MUST_CHECK rc scheduler_new(uv_loop_t *loop, const conf *c, auth *a, scheduler **out, err *e);
+MUST_CHECK rc scheduler_new(uv_loop_t *loop, const conf *c, const peer_access *access, auth *a,
+                            scheduler **out, err *e);
 /* Long polls are answered UNAVAILABLE (the official client then asks again by itself), running
  * attempts are cancelled; `done` is called when nothing is left on the loop. */
 void scheduler_shutdown(scheduler *s, void (*done)(void *), void *arg);

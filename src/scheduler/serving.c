@@ -89,14 +89,14 @@ typedef struct served { /* a part on its way to a client */
   query_id query;
   uint32_t part;
   uint64_t bytes;
-  int fd;            /* −1: it is not here, … */
-  char *url;         /* … but perhaps there, at the worker that wrote it; NULL: that has gone */
-  const char *token; /* for the worker */
+  int fd;    /* −1: it is not here, … */
+  char *url; /* … but perhaps there, at the worker that wrote it; NULL: that has gone */
+  const peer_access *access; /* to the worker */
 } served;
 
 static rc get_part(const served *f, uint64_t at, uint8_t *out, size_t len, const atomic_bool *stop,
                    err *e) {
-  store_get get = {.url = f->url, .token = f->token, .bytes = len, .memory = out, .first = at};
+  store_get get = {.url = f->url, .access = f->access, .bytes = len, .memory = out, .first = at};
   return store_get_file(&get, stop, e);
 }
 
@@ -154,7 +154,7 @@ static void fill_file(const scheduler *s, const result_part_id *id, http_file *o
                 .bytes = id->bytes,
                 .fd = -1,
                 .url = worker_url(s, id),
-                .token = s->conf->cluster.token};
+                .access = s->peer_access};
   *out = (http_file){
       .bytes = id->bytes, .arg = f, .open = open_part, .read = read_part, .close = close_part};
   snprintf(out->tag, sizeof out->tag, "%s-%u", uuid_print(id->query.u).s, id->part);

@@ -60,7 +60,7 @@ void telling_start(scheduler *s) {
   outbox_config config = {.loop = s->loop,
                           .host = c->static_leader.observatory.host,
                           .port = c->static_leader.observatory.port,
-                          .token = c->cluster.token,
+                          .access = s->peer_access,
                           .path = "/profile.Observatory/Send",
                           .what = "observatory",
                           .period_ms = PERIOD_MS,

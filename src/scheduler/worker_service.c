@@ -97,7 +97,8 @@ static rc check_alike(const scheduler *s, const char *instance_id, const sched_r
 }
 
 static grpc_channel *open_channel(const scheduler *s, const peer *p) {
-  grpc_channel_config config = {.host = p->host, .port = p->port, .token = s->conf->cluster.token};
+  grpc_channel_config config = {.host = p->host, .port = p->port};
+  peer_access_call(s->peer_access, &config);
   return grpc_channel_new(s->loop, &config);
 }
 

@@ -4,6 +4,7 @@
  * wait in a small pool, so that the next call finds a connection. */
 #include "store/http.h"
 
+#include "base/mem.h"
 #include "net/file_server.h"
 
 #include <curl/curl.h>
@@ -13,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -83,6 +85,8 @@ typedef struct receiving { /* of a GET */
 
 typedef struct exchange {
   const char *verb, *url;
+  const char *by_tls;            /* the URL for libcurl, if it is another one, … */
+  struct curl_slist *connect_to; /* … and the address of what it names */
   patience patience;
   FILE *file; /* PUT: what is sent; else NULL */
   curl_off_t file_bytes;
@@ -176,14 +180,20 @@ static void set_get_options(exchange *x) {
   curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)RECEIVED_AT_ONCE);
   curl_easy_setopt(h, CURLOPT_PROXY, ""); /* whatever the environment says */
   if (x->receiving->get->memory) curl_easy_setopt(h, CURLOPT_RANGE, x->receiving->range);
-  if (!x->receiving->get->token) return;
+  const peer_access *access = x->receiving->get->access;
+  if (x->by_tls) {
+    curl_easy_setopt(h, CURLOPT_CAINFO, access->ca_file);
+    curl_easy_setopt(h, CURLOPT_CAPATH, NULL); /* nobody else's word */
+    curl_easy_setopt(h, CURLOPT_CONNECT_TO, x->connect_to);
+  }
+  if (!access || !access->token) return;
   curl_easy_setopt(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
-  curl_easy_setopt(h, CURLOPT_XOAUTH2_BEARER, x->receiving->get->token);
+  curl_easy_setopt(h, CURLOPT_XOAUTH2_BEARER, access->token);
 }
 
 static void set_options(exchange *x) {
   CURL *h = x->handle;
-  curl_easy_setopt(h, CURLOPT_URL, x->url);
+  curl_easy_setopt(h, CURLOPT_URL, x->by_tls ? x->by_tls : x->url);
   curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, x->verb);
   curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -392,6 +402,19 @@ rc store_put_file(const char *url, const char *path, const atomic_bool *cancel, 
   return r;
 }
 
+/* http://address/path → https://address/path, or the same of the name that the certificate bears.
+ */
+static char *put_tls(exchange *x, const store_get *get) {
+  const char *address = get->url + strlen("http://");
+  size_t len = strcspn(address, "/");
+  const char *port = memrchr(address, ':', len);
+  if (!get->access->name || !port) return mem_printf("https://%s", address);
+  char *to = mem_printf("::%.*s", (int)len, address);
+  x->connect_to = curl_slist_append(NULL, to);
+  free(to);
+  return mem_printf("https://%s%s", get->access->name, port);
+}
+
 rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e) {
   receiving r = {.get = get, .hash = XXH3_createState()};
   if (!r.hash) return ERR(e, RC_NO_MEMORY, "out of memory for a checksum");
@@ -399,7 +422,11 @@ rc store_get_file(const store_get *get, const atomic_bool *cancel, err *e) {
            get->first + get->bytes - 1);
   exchange x = {
       .verb = "GET", .url = get->url, .patience = WITH_PEERS, .receiving = &r, .cancel = cancel};
+  char *by_tls = get->access && get->access->ca_file ? put_tls(&x, get) : NULL;
+  x.by_tls = by_tls;
   rc code = perform(&x, e);
+  curl_slist_free_all(x.connect_to);
+  free(by_tls);
   XXH3_freeState(r.hash);
   return code;
 }

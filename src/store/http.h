@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "net/peer_access.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -21,10 +22,10 @@
  * another thread to end the call within about a second with RC_CANCELLED. */
 MUST_CHECK rc store_put_file(const char *url, const char *path, const atomic_bool *cancel, err *e);
 typedef struct store_get {
-  const char *url;
-  const char *token; /* sent as a Bearer; NULL: none */
-  uint64_t bytes;    /* how many it must be */
-  int fd;            /* where they go: an empty file; borrowed */
+  const char *url;           /* http://address/… */
+  const peer_access *access; /* its token goes along; TLS, whatever the URL says, if it has a CA */
+  uint64_t bytes;            /* how many it must be */
+  int fd;                    /* where they go: an empty file; borrowed */
   /* Not NULL: only `bytes` from `first` on, at least one, and they go here. */
   uint8_t *memory;
   uint64_t first;

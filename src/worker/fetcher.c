@@ -16,7 +16,7 @@
 enum { THREADS = 8 };
 
 struct fetcher {
-  const char *token;
+  const peer_access *access;
   tree_owner readers; /* of what is fetched */
   uv_mutex_t mutex;   /* of all below, and of every fetch */
   uv_cond_t more;
@@ -48,7 +48,7 @@ static bool is_own_fault(rc r) {
 }
 
 static rc fetch_file(const fetcher *f, const fetch *job, const input_file *file, err *e) {
-  store_get get = {.token = f->token, .bytes = file->file->bytes};
+  store_get get = {.access = f->access, .bytes = file->file->bytes};
   if (make_file(f, file->path, &get.fd, e) != RC_OK) return RC_INTERNAL;
   char *url =
       mem_printf("http://%s/shuffle/%s/%s", file->file->address, job->query, file->file->name);
@@ -178,10 +178,10 @@ void fetcher_close(fetcher *f, void (*done)(void *), void *arg) {
   uv_close((uv_handle_t *)&f->async, on_closed);
 }
 
-rc fetcher_new(uv_loop_t *loop, const char *token, const executor_user *user, fetcher **out,
+rc fetcher_new(uv_loop_t *loop, const peer_access *access, const executor_user *user, fetcher **out,
                err *e) {
   fetcher *f = NEW(fetcher);
-  f->token = token;
+  f->access = access;
   f->readers = executor_user_readers(user);
   list_init(&f->waiting);
   list_init(&f->over);

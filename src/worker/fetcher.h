@@ -8,6 +8,7 @@
 #define FLOE_WORKER_FETCHER_H
 
 #include "base/list.h"
+#include "net/peer_access.h"
 #include "worker/inputs.h"
 
 #include <stdatomic.h>
@@ -30,8 +31,8 @@ typedef struct fetch { /* the caller's memory, until on_end */
   atomic_bool ended; /* it has failed or is cancelled: what is being fetched ends soon */
 } fetch;
 
-/* token (borrowed; NULL: none) goes to the workers that are asked. */
-MUST_CHECK rc fetcher_new(uv_loop_t *loop, const char *token, const executor_user *user,
+/* `access` to the workers that are asked is borrowed. */
+MUST_CHECK rc fetcher_new(uv_loop_t *loop, const peer_access *access, const executor_user *user,
                           fetcher **out, err *e);
 void fetcher_start(fetcher *f, fetch *job);
 void fetcher_cancel(fetcher *f, fetch *job); /* on_end follows within about a second */

@@ -235,8 +235,8 @@ membership *membership_new(const membership_config *config) {
   m->task_address = print_address(&c->worker.task_public, config->task_port);
   m->shuffle_address = print_address(&c->worker.shuffle_public, config->shuffle_port);
   grpc_channel_config channel = {.host = c->static_leader.scheduler.host,
-                                 .port = c->static_leader.scheduler.port,
-                                 .token = c->cluster.token};
+                                 .port = c->static_leader.scheduler.port};
+  peer_access_call(config->access, &channel);
   m->channel = grpc_channel_new(config->loop, &channel);
   uv_timer_init(config->loop, &m->next);
   uv_timer_init(config->loop, &m->lease);

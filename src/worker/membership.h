@@ -5,6 +5,7 @@
 #ifndef FLOE_WORKER_MEMBERSHIP_H
 #define FLOE_WORKER_MEMBERSHIP_H
 
+#include "net/peer_access.h"
 #include "worker/leftovers.h"
 #include "worker/pool.h"
 
@@ -13,6 +14,7 @@ typedef struct membership membership;
 typedef struct membership_config { /* borrowed */
   uv_loop_t *loop;
   const conf *conf;
+  const peer_access *access;
   const pool *pool;
   leftovers *leftovers;
   slot_share share;

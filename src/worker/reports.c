@@ -178,7 +178,7 @@ reports *reports_new(const reports_config *config) {
   outbox_config outgoing = {.loop = config->loop,
                             .host = c->static_leader.observatory.host,
                             .port = c->static_leader.observatory.port,
-                            .token = c->cluster.token,
+                            .access = config->access,
                             .path = "/profile.Observatory/Send",
                             .what = "observatory",
                             .period_ms = PERIOD_MS,

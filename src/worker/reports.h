@@ -6,6 +6,7 @@
 #ifndef FLOE_WORKER_REPORTS_H
 #define FLOE_WORKER_REPORTS_H
 
+#include "net/peer_access.h"
 #include "worker/pool.h"
 
 #include <cluster.pb-c.h>
@@ -16,6 +17,7 @@ typedef struct reports reports;
 typedef struct reports_config { /* borrowed */
   uv_loop_t *loop;
   const conf *conf;
+  const peer_access *access;
   const pool *pool;
   slot_share share;
   const char *incarnation;

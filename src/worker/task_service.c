@@ -219,10 +219,10 @@ rc task_service_new(const task_service_config *config, task_service **out, err *
   grpc_server_config server = {
       .methods = METHODS,
       .n_methods = sizeof METHODS / sizeof *METHODS,
-      .token = config->conf->cluster.token,
       .limits = {.keepalive_ms = KEEPALIVE_MS, .keepalive_timeout_ms = KEEPALIVE_MS},
       .user = s,
   };
+  peer_access_serve(config->access, &server);
   s->server = grpc_server_new(config->loop, &server);
   *out = s;
   const conf_address *bind = &config->conf->worker.task_bind;

@@ -4,8 +4,8 @@
 #define FLOE_WORKER_TASK_SERVICE_H
 
 #include "worker/fetcher.h"
-#include "worker/reports.h"
 #include "worker/pool.h"
+#include "worker/reports.h"
 #include "worker/scratch.h"
 #include "worker/shuffle.h"
 
@@ -14,6 +14,7 @@ typedef struct task_service task_service;
 typedef struct task_service_config { /* borrowed for the service's life */
   uv_loop_t *loop;
   const conf *conf;
+  const peer_access *access;
   pool *pool;
   const scratch *scratch;
   const shuffle *shuffle;

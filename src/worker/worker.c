@@ -16,6 +16,7 @@
 
 struct worker {
   const conf *conf;
+  const peer_access *access;
   uv_loop_t *loop;
   executor_user user;
   uuid_text incarnation;
@@ -107,6 +108,7 @@ static void start_membership(worker *w) {
   membership_config config = {
       .loop = w->loop,
       .conf = w->conf,
+      .access = w->access,
       .pool = w->pool,
       .leftovers = &w->leftovers,
       .share = w->share,
@@ -129,7 +131,7 @@ static rc start_files(worker *w, err *e) {
       .port = bind->port,
       .prefix = "/shuffle/",
       .folder = w->shuffle.dir,
-      .token = w->conf->cluster.token,
+      .access = w->access,
   };
   rc r = file_server_new(&config, &w->files, e);
   return r == RC_OK ? r : err_prefix(e, r, "worker.shuffle_service.bind_addr: ");
@@ -138,6 +140,7 @@ static rc start_files(worker *w, err *e) {
 static void start_reports(worker *w) {
   reports_config config = {.loop = w->loop,
                            .conf = w->conf,
+                           .access = w->access,
                            .pool = w->pool,
                            .share = w->share,
                            .incarnation = w->incarnation.s,
@@ -149,6 +152,7 @@ static rc start_tasks(worker *w, err *e) {
   task_service_config config = {
       .loop = w->loop,
       .conf = w->conf,
+      .access = w->access,
       .pool = w->pool,
       .scratch = &w->scratch,
       .shuffle = &w->shuffle,
@@ -170,7 +174,7 @@ static rc start(worker *w, err *e) {
   TRY(shuffle_open(&w->shuffle, w->conf, w->scratch.dir, &w->user, incarnation, e));
   TRY(start_files(w, e));
   TRY(start_pool(w, e));
-  TRY(fetcher_new(w->loop, w->conf->cluster.token, &w->user, &w->fetcher, e));
+  TRY(fetcher_new(w->loop, w->access, &w->user, &w->fetcher, e));
   start_reports(w);
   TRY(start_tasks(w, e));
   start_membership(w);
@@ -182,10 +186,11 @@ static void free_unfinished(void *arg) {
   worker_free(arg);
 }
 
-rc worker_new(uv_loop_t *loop, const conf *c, worker **out, err *e) {
+rc worker_new(uv_loop_t *loop, const conf *c, const peer_access *access, worker **out, err *e) {
   worker *w = NEW(worker);
   w->loop = loop;
   w->conf = c;
+  w->access = access;
   rc r = start(w, e);
   if (r == RC_OK)
     *out = w;

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
+#include "net/peer_access.h"
 
 #include <uv.h>
 
@@ -17,10 +18,11 @@ typedef struct worker worker;
 /* Makes the process undumpable, listens, starts an executor of each runtime and, when they have
  * said what they are, joins the scheduler. `c` is borrowed and outlives the worker. An error here
  * is for the administrator: no runtime, an executor_user that may not run it, a port in use. */
-MUST_CHECK rc worker_new(uv_loop_t *loop, const conf *c, worker **out, err *e);
+MUST_CHECK rc worker_new(uv_loop_t *loop, const conf *c, const peer_access *access, worker **out,
+                         err *e);
 /* Leaves the scheduler, ends tasks and executors; `done` when nothing is left on the loop. */
 void worker_shutdown(worker *w, void (*done)(void *), void *arg);
 void worker_print_metrics(const worker *w, buf *out); /* for Prometheus */
-void worker_free(worker *w); /* after done; NULL is fine */
+void worker_free(worker *w);                          /* after done; NULL is fine */
 
 #endif

@@ -1,4 +1,4 @@
-"""tests/cluster/test_tls.py: TLS on the client port and on the observatory.
+"""tests/cluster/test_tls.py: TLS on the client port, on the observatory, and inside the cluster.
 SPDX-License-Identifier: Apache-2.0
 """
 
@@ -7,14 +7,17 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import polars_cloud as pc
 import pytest
-from cluster import FLOE, Ports, ServiceCluster
+from cluster import FLOE, FORCED, Ports, ServiceCluster
+from conftest import Remote
+from polars.testing import assert_frame_equal
+from processes import wait_until
 
 ALONE = pl.LazyFrame({"a": [41]}).select(pl.col("a") + 1)
 
@@ -27,10 +30,10 @@ def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def certify(folder: Path, name: str, kind: list[str]) -> None:
-    """A new key, and its certificate."""
+def certify(folder: Path, name: str, kind: list[str], names: str = "names") -> None:
+    """A new key, and its certificate, which bears the names in a file."""
     openssl(folder, "req", *kind, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", names]
     openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signing)
 
 
@@ -41,6 +44,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssl(folder, "req", "-x509", *CURVE, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=tests")
     (folder / "names").write_text("subjectAltName=DNS:localhost,DNS:floe.example,IP:127.0.0.1\n")
     certify(folder, "server", CURVE)
+    (folder / "peers").write_text("subjectAltName=DNS:peers.floe.example\n")
+    certify(folder, "peer", CURVE, "peers")
     return folder
 
 
@@ -184,3 +189,58 @@ def test_missing_key_is_named(folder: Path) -> None:
     ports.release()
     assert done.returncode != 0
     assert "/nonexistent" in done.stdout + done.stderr
+
+
+# ---- inside the cluster ----
+
+
+def inside(keys: Path, certificate: str = "peer", **others: str) -> str:
+    files = {"certificate_key_file": f"{certificate}.pem", "private_key_file": f"{certificate}.key", "ca_file": "ca.pem"}
+    settings = {key: str(keys / file) for key, file in files.items()} | {"server_name": "peers.floe.example"} | others
+    return "[cluster.tls]\n" + "".join(f'{key} = "{value}"\n' for key, value in settings.items())
+
+
+@pytest.fixture
+def peers(keys: Path, services: Callable[..., ServiceCluster]) -> ServiceCluster:
+    """Two workers that do not see each other's files."""
+    cluster = services(workers=2, scheduler_extra=FORCED + inside(keys), worker_extra=inside(keys))
+    markers = list(cluster.folder.glob("shuffle-*/**/.floe-*"))
+    assert len(markers) == 2
+    for marker in markers:
+        marker.unlink()
+    return cluster
+
+
+def test_the_cluster_inside(peers: ServiceCluster, remote_to: Callable[[ServiceCluster], Remote], keys: Path, folder: Path) -> None:
+    """Workers join, tasks run, rows are exchanged and streamed; nothing of it in the clear."""
+    for number in range(4):
+        pl.DataFrame({"k": range(1000), "v": [number] * 1000}).write_parquet(folder / f"{number}.parquet")
+    query = pl.scan_parquet(folder / "*.parquet").group_by(pl.col("k") % 17).agg(pl.col("v").sum()).sort("k")
+    remote = remote_to(peers)
+    assert_frame_equal(remote.collect(query), query.collect())
+    assert_frame_equal(remote.prepare(query).collect(), query.collect())
+    ports = peers.ports
+    for port in (ports.membership, ports.task(0), ports.task(1), ports.shuffle(0), ports.shuffle(1), ports.base + 49):
+        assert shown(port) == certificate(keys / "peer.pem")
+        assert b"200 OK" not in told(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def told(port: int, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        plain.settimeout(30)
+        plain.sendall(data)
+        try:
+            return plain.recv(1000)
+        except ConnectionError:
+            return b""
+
+
+STRANGERS = {"another name": {"server_name": "others.floe.example"}, "another authority": {"ca_file": "server.pem"}}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_who_is_not_of_the_cluster(stranger: str, keys: Path, services: Callable[..., ServiceCluster]) -> None:
+    others = {key: str(keys / value) if key == "ca_file" else value for key, value in STRANGERS[stranger].items()}
+    cluster = services(workers=1, scheduler_extra=inside(keys), worker_extra=inside(keys, **others))
+    log = cluster.log_file("worker-0")
+    wait_until(lambda: "the peer's certificate was refused" in log.read_text(), "the worker says why it cannot join", 30)

@@ -195,7 +195,7 @@ static void every_key_is_the_same_from_file_and_variable(void **state) {
     if (!row->key) continue;
     /* what may not stand alone */
     if (!strcmp(row->key, "cluster.require_token") || !strcmp(row->key, "cluster.token_file") ||
-        !strcmp(row->key, "worker.enabled") || strstr(row->key, ".connection.tls."))
+        !strcmp(row->key, "worker.enabled") || strstr(row->key, ".tls."))
       continue;
     if (row->type == SETTING_LOCATION)
       check_location_row(row);
@@ -427,6 +427,8 @@ static void errors_say_where_and_what(void **state) {
       {"worker.env_vars.a = {b = 1}", "worker.env_vars.a: expected text, found a table"},
       {"scheduler.client_service.connection.tls.private_key_file = \"/k\"",
        "scheduler.client_service.connection.tls: expected certificate_key_file and"},
+      {"cluster.tls.ca_file = \"/ca.pem\"",
+       "cluster.tls: expected certificate_key_file, private_key_file and ca_file, found 1"},
       {"a = 1\nb = = 2", "a.toml:2: "},
       {"worker.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u = 1", "a.toml:1: worker.a: unknown key"},
   };

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #define TOKEN "a-token-of-the-tests"
+static const peer_access OURS = {.token = TOKEN};
 enum { LARGE = 20 << 20, SMALL = 5, CLIENTS = 50 };
 
 static char top[64];
@@ -47,7 +48,7 @@ static void put_file(const char *name, size_t bytes) {
 }
 
 static void start_server(const char *host) {
-  file_server_config config = {.host = host, .prefix = "/files/", .folder = top, .token = TOKEN};
+  file_server_config config = {.host = host, .prefix = "/files/", .folder = top, .access = &OURS};
   assert_int_equal(file_server_new(&config, &server, NULL), RC_OK);
   port = file_server_port(server);
 }
@@ -80,7 +81,8 @@ static rc get_with(const char *name, uint64_t bytes, const char *token, const at
   snprintf(url, sizeof url, "http://127.0.0.1:%d/files/%s", port, name);
   snprintf(local, sizeof local, "got-%lx-%s", (unsigned long)pthread_self(), name);
   int fd = open(at(local, path), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  store_get get = {.url = url, .token = token, .bytes = bytes, .fd = fd};
+  peer_access access = {.token = token};
+  store_get get = {.url = url, .access = &access, .bytes = bytes, .fd = fd};
   rc r = store_get_file(&get, cancel, e);
   if (r == RC_OK && lseek(fd, 0, SEEK_END) != (off_t)bytes) r = RC_INTERNAL;
   close(fd);
@@ -127,7 +129,7 @@ static void a_file_here_that_cannot_be_written(void **state) {
   (void)state;
   char url[256];
   snprintf(url, sizeof url, "http://127.0.0.1:%d/files/small", port);
-  store_get full = {.url = url, .token = TOKEN, .bytes = SMALL, .fd = open("/dev/full", O_WRONLY)};
+  store_get full = {.url = url, .access = &OURS, .bytes = SMALL, .fd = open("/dev/full", O_WRONLY)};
   err e = {0};
   assert_int_equal(store_get_file(&full, NULL, &e), RC_INTERNAL);
   assert_non_null(strstr(e.text, "No space left"));
@@ -142,7 +144,7 @@ static void another_folder(void **state) {
   char url[256];
   snprintf(url, sizeof url, "http://127.0.0.1:%d/results/x", port);
   uint8_t byte;
-  store_get one = {.url = url, .token = TOKEN, .bytes = 1, .memory = &byte};
+  store_get one = {.url = url, .access = &OURS, .bytes = 1, .memory = &byte};
   assert_int_equal(store_get_file(&one, NULL, NULL), RC_NOT_FOUND);
   assert_int_equal(mkdir(other, 0700), 0);
   put_file("other/x", SMALL);
@@ -161,7 +163,7 @@ static void ipv6_too(void **state) {
   char url[256], path[256];
   snprintf(url, sizeof url, "http://[::1]:%d/files/small", port);
   int fd = open(at("got", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  store_get v6 = {.url = url, .token = TOKEN, .bytes = SMALL, .fd = fd};
+  store_get v6 = {.url = url, .access = &OURS, .bytes = SMALL, .fd = fd};
   assert_int_equal(store_get_file(&v6, NULL, NULL), RC_OK);
   close(fd);
 }
@@ -171,7 +173,7 @@ static void ipv6_too(void **state) {
 static rc get_part(const char *name, uint64_t first, uint64_t bytes, uint8_t *out, err *e) {
   char url[256];
   snprintf(url, sizeof url, "http://127.0.0.1:%d/files/%s", port, name);
-  store_get part = {.url = url, .token = TOKEN, .bytes = bytes, .memory = out, .first = first};
+  store_get part = {.url = url, .access = &OURS, .bytes = bytes, .memory = out, .first = first};
   return store_get_file(&part, NULL, e);
 }
 
