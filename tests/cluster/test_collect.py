@@ -61,7 +61,7 @@ def unordered_batches(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
 def sink(remote: Remote, query: pl.LazyFrame) -> pl.DataFrame:
     folder = open_folder(temporary_folder("sink"), 0o777)
     try:
-        remote.prepare(query).sink_ipc(str(folder / "rows.ipc")).await_result()
+        remote.prepare(query).sink_ipc(str(folder / "rows.ipc"), sink_to_single_file=True).await_result()
         return pl.read_ipc(folder / "rows.ipc")
     finally:
         shutil.rmtree(folder)
