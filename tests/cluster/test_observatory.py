@@ -161,12 +161,14 @@ def test_host_metrics_are_the_kernels(services: Start, remote_to: Connect) -> No
         workers: list[dict[str, Any]] = get(cluster, "workers")["workers"]
         return workers[0] if workers else {"time_us": 0}
 
-    for _ in range(2):
+    def lies_between() -> bool:
         before, at = cpu_us(process), sample()["time_us"]
         wait_until(lambda: sample()["time_us"] not in (0, at), "a sample comes", 10 * SLOWNESS)
         wait_until(lambda: sample()["time_us"] > at + 3_000_000, "and one that began later", 15 * SLOWNESS)
-        shown = sample()
-        assert before <= shown["cpu_us_total"] <= cpu_us(process)
+        return before <= sample()["cpu_us_total"] <= cpu_us(process)
+
+    wait_until(lies_between, "all executors are ready, and the kernel says the same before and after", 30 * SLOWNESS)
+    shown = sample()
     wait_until(lambda: sample()["resident_bytes"] == pytest.approx(resident(process), rel=0.1), "as resident", 10 * SLOWNESS)
     executors = {p.pid for p in cluster.executors(0)}
     assert {x["pid"] for x in shown["executors"]} == executors
@@ -174,8 +176,14 @@ def test_host_metrics_are_the_kernels(services: Start, remote_to: Connect) -> No
     disk = os.statvfs(cluster.folder)
     assert shown["disk_bytes"] == disk.f_blocks * disk.f_frsize
     assert shown["disk_free_bytes"] == pytest.approx(disk.f_bavail * disk.f_frsize, rel=0.2)
-    series = get(cluster, "workers/worker-0/metrics?seconds=600")["samples"]
-    assert len(series) >= 3 and series[-1]["time_us"] >= shown["time_us"]
+
+    def samples() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = get(cluster, "workers/worker-0/metrics?seconds=600")["samples"]
+        return found
+
+    wait_until(lambda: len(samples()) >= 3, "there is a series", 15 * SLOWNESS)
+    series = samples()
+    assert series[-1]["time_us"] >= shown["time_us"]
     assert all(s["cores_used"] >= 0 and s["host_cores_used"] > 0 for s in series[1:])
     text = raw(cluster, "/metrics").decode()
     assert re.search(r'^floe_worker_cpu_microseconds_total\{worker="worker-0"\} \d+$', text, re.MULTILINE)

@@ -46,6 +46,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     certify(folder, "server", CURVE)
     (folder / "peers").write_text("subjectAltName=DNS:peers.floe.example\n")
     certify(folder, "peer", CURVE, "peers")
+    openssl(folder, "req", "-x509", *CURVE, "-keyout", "other.key", "-out", "other.pem", "-days", "2", "-subj", "/CN=others")
     return folder
 
 
@@ -235,7 +236,7 @@ def told(port: int, data: bytes) -> bytes:
             return b""
 
 
-STRANGERS = {"another name": {"server_name": "others.floe.example"}, "another authority": {"ca_file": "server.pem"}}
+STRANGERS = {"another name": {"server_name": "others.floe.example"}, "another authority": {"ca_file": "other.pem"}}
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)
